@@ -1,0 +1,56 @@
+//! The seam between the engine and what computes the two graphs.
+
+use super::Result;
+
+/// What one encoder call takes.
+#[derive(Debug, Clone, Copy)]
+pub struct EncoderInput<'a> {
+    /// `[frames, feature_dim]`, row by row: stacked, normalised, scaled, with position.
+    pub features: &'a [f32],
+    /// How many rows.
+    pub frames: usize,
+}
+
+/// What one encoder call gives. The buffers are reused from call to call.
+#[derive(Debug, Default, Clone)]
+pub struct EncoderOutput {
+    /// `[frames, encoder_dim]`.
+    pub encoded: Vec<f32>,
+    /// `[frames]`, each 0 to 1: how much of a token the frame holds.
+    pub alphas: Vec<f32>,
+}
+
+/// What one decoder call takes.
+#[derive(Debug, Clone, Copy)]
+pub struct DecoderInput<'a> {
+    /// `[frames, encoder_dim]`: the whole window of the encoder call.
+    pub encoded: &'a [f32],
+    /// Rows of `encoded`.
+    pub frames: usize,
+    /// `[tokens, encoder_dim]`: what CIF fired.
+    pub embeddings: &'a [f32],
+    /// How many tokens; at least 1.
+    pub tokens: usize,
+    /// One FSMN cache `[encoder_dim, cache_len]` for each layer that has one.
+    pub caches: &'a [Vec<f32>],
+}
+
+/// What one decoder call gives. The buffers are reused from call to call.
+#[derive(Debug, Default, Clone)]
+pub struct DecoderOutput {
+    /// `[tokens, vocabulary_size]`, before the softmax.
+    pub logits: Vec<f32>,
+    /// The caches after these tokens, as in [`DecoderInput::caches`].
+    pub caches: Vec<Vec<f32>>,
+}
+
+/// The encoder and the decoder graph of a model.
+///
+/// A call that fails leaves the stream as it was before, so it can be made again.
+pub trait Network {
+    /// Encodes one window. Errors: [`Error::Network`](super::Error::Network), [`Error::Cancelled`](super::Error::Cancelled).
+    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()>;
+
+    /// Decodes the tokens that fired in one window. Errors: as [`encode`](Self::encode).
+    fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()>;
+}

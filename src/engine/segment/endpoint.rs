@@ -1,0 +1,154 @@
+//! Ends of utterances, judged from the model's own alphas: alphas of 60 ms rows in, decisions out.
+//!
+//! The alphas of speech sum to one for each token, four or five a second; those of silence stay near 0. An utterance ends
+//! after enough silence, and at the latest after a given duration: then at the lowest alpha of its last 3 s, which is
+//! the likeliest pause.
+
+use std::collections::VecDeque;
+
+use crate::engine::time::MS_PER_STACK;
+
+/// A row with a lower alpha may be silence.
+const SILENT_ALPHA: f32 = 0.05;
+/// Rows that are silent one by one are speech if a second of them holds more than this: a token in the making.
+const SILENT_ALPHA_PER_SECOND: f32 = 0.125;
+/// Rows in which the latest end of an utterance is looked for: 3 s.
+const SEARCH_ROWS: usize = 50;
+/// Silence without text after which the utterance begins anew, in rows: 5 s. Positions stay small, and speech that
+/// follows has the whole duration of an utterance.
+const IDLE_ROWS: u64 = 84;
+
+/// What the rows seen so far mean for the utterance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// It goes on.
+    None,
+    /// It has ended; the last `silent` rows are silence.
+    Silence {
+        /// How many.
+        silent: u64,
+    },
+    /// It is too long, and is best parted at the start of row `row`, counted from its start.
+    Limit {
+        /// Which.
+        row: u64,
+    },
+}
+
+/// The detector's state over one utterance.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    silence_rows: Option<u64>,
+    limit_rows: Option<u64>,
+    /// Alphas of the newest rows.
+    recent: VecDeque<f32>,
+    rows: u64,
+    silent: u64,
+    silent_sum: f32,
+    speech_start: Option<u64>,
+}
+
+impl Endpoint {
+    /// With the silence that ends an utterance and its longest duration, in ms; 0 is never.
+    pub fn new(silence_ms: u32, limit_ms: u32) -> Self {
+        let rows = |ms: u32| (ms > 0).then(|| u64::from(ms).div_ceil(MS_PER_STACK));
+        Self {
+            silence_rows: rows(silence_ms),
+            limit_rows: rows(limit_ms),
+            recent: VecDeque::with_capacity(SEARCH_ROWS),
+            rows: 0,
+            silent: 0,
+            silent_sum: 0.0,
+            speech_start: None,
+        }
+    }
+
+    /// Starts a new utterance.
+    pub fn reset(&mut self) {
+        self.recent.clear();
+        (self.rows, self.silent, self.silent_sum, self.speech_start) = (0, 0, 0.0, None);
+    }
+
+    /// Takes the alphas of the next rows that a call gave out.
+    pub fn observe(&mut self, alphas: &[f32]) {
+        for &alpha in alphas {
+            if self.recent.len() == SEARCH_ROWS {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(alpha);
+            self.silent += 1;
+            self.silent_sum += alpha;
+            let allowed = SILENT_ALPHA_PER_SECOND * (self.silent * MS_PER_STACK) as f32 / 1000.0;
+            if alpha >= SILENT_ALPHA || self.silent_sum > allowed.max(SILENT_ALPHA) {
+                self.speech_start.get_or_insert(self.rows);
+                (self.silent, self.silent_sum) = (0, 0.0);
+            }
+            self.rows += 1;
+        }
+    }
+
+    /// What is to be done now, of an utterance that has text or has none.
+    pub fn boundary(&self, has_text: bool) -> Boundary {
+        let needed = self.silence_rows.map(|rows| if has_text { rows } else { rows.max(IDLE_ROWS) });
+        if needed.is_some_and(|needed| self.silent >= needed) {
+            return Boundary::Silence { silent: self.silent };
+        }
+        let (Some(limit), Some(start)) = (self.limit_rows, self.speech_start) else { return Boundary::None };
+        if self.rows - start < limit {
+            return Boundary::None;
+        }
+        let recent = self.recent.len().min((self.rows - start) as usize);
+        let newest = self.recent.iter().skip(self.recent.len() - recent).enumerate();
+        let lowest = newest.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(at, _)| at);
+        Boundary::Limit { row: self.rows - (recent - lowest) as u64 }
+    }
+
+    /// Goes on after a limit: the utterance now begins `rows` rows later, and row `speech` of the old counting is its
+    /// first speech.
+    pub fn rebase(&mut self, rows: u64, speech: u64) {
+        self.rows -= rows;
+        self.speech_start = Some(speech.saturating_sub(rows));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_after_speech_ends_an_utterance() {
+        let mut endpoint = Endpoint::new(800, 0);
+        endpoint.observe(&[0.3; 10]);
+        endpoint.observe(&[0.001; 13]);
+        assert_eq!(endpoint.boundary(true), Boundary::None);
+        endpoint.observe(&[0.001]);
+        assert_eq!(endpoint.boundary(true), Boundary::Silence { silent: 14 });
+        assert_eq!(endpoint.boundary(false), Boundary::None);
+        endpoint.observe(&[0.001; 70]);
+        assert_eq!(endpoint.boundary(false), Boundary::Silence { silent: 84 });
+    }
+
+    #[test]
+    fn a_token_that_grows_slowly_is_no_silence() {
+        let mut endpoint = Endpoint::new(800, 0);
+        endpoint.observe(&[0.04; 200]);
+        assert_eq!(endpoint.boundary(true), Boundary::None);
+        assert_eq!(Endpoint::new(0, 0).boundary(true), Boundary::None);
+    }
+
+    #[test]
+    fn a_long_utterance_is_parted_at_its_lowest_alpha() {
+        let mut endpoint = Endpoint::new(0, 6000);
+        endpoint.observe(&[0.0; 40]);
+        endpoint.observe(&[0.3; 70]);
+        endpoint.observe(&[0.11]);
+        endpoint.observe(&[0.3; 28]);
+        assert_eq!(endpoint.boundary(true), Boundary::None);
+        endpoint.observe(&[0.3]);
+        assert_eq!(endpoint.boundary(true), Boundary::Limit { row: 110 });
+        endpoint.rebase(100, 110);
+        assert_eq!(endpoint.boundary(true), Boundary::None);
+        endpoint.observe(&[0.3; 70]);
+        assert_eq!(endpoint.boundary(true), Boundary::Limit { row: 60 });
+    }
+}

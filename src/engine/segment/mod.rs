@@ -1,0 +1,3 @@
+//! Where utterances begin and end.
+
+pub mod endpoint;

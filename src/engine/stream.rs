@@ -1,0 +1,461 @@
+//! One audio stream: samples in, events out, all state inside.
+//!
+//! Sans-IO: [`Stream::push`] and [`Stream::finish`] only note what came; [`Stream::step`] makes one call of the network
+//! and can be made again when the network was cancelled or failed. Every decision falls at a fixed place in the samples,
+//! so cutting them otherwise changes nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::chunk::{ChunkSize, Chunker};
+use super::cif::Cif;
+use super::decoder::{Decoded, Decoder};
+use super::detokenizer::Spacing;
+use super::frontend::{FEATURE_DIM, Frontend, position};
+use super::hypothesis::{DisplayToken, Hypothesis, Piece, Recognised};
+use super::model::Model;
+use super::network::{EncoderOutput, Network};
+use super::segment::endpoint::{Boundary, Endpoint};
+use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
+use super::{Result, encoder};
+
+/// How a stream is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The windows.
+    pub chunk_size: ChunkSize,
+    /// Silence that ends an utterance, in ms; 0: never.
+    pub endpoint_silence_ms: u32,
+    /// The longest utterance, in ms; 0: no limit.
+    pub max_utterance_ms: u32,
+    /// What stands between Chinese and English.
+    pub spacing: Spacing,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            chunk_size: ChunkSize::default(),
+            endpoint_silence_ms: 800,
+            max_utterance_ms: 30_000,
+            spacing: Spacing::default(),
+        }
+    }
+}
+
+/// What a stream says, in order. Times are ns of its samples: sample 0 of the stream, or of the first after
+/// [`Stream::reset`], is at 0.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A display token is closed. Each comes once, in the order of the text.
+    Token(DisplayToken),
+    /// The utterance's text has grown, or is final.
+    Hypothesis(Hypothesis),
+    /// Every token that fires before this time has come.
+    Advanced {
+        /// Up to here.
+        until_ns: u64,
+    },
+}
+
+/// The samples given to the front end at once: a tenth of a usual stride.
+const BLOCK: usize = SAMPLES_PER_STACK as usize;
+/// Rows of silence that an utterance begins with, when it follows another: left context that the model is used to.
+const LEAD_IN_ROWS: u64 = 5;
+/// An alpha from which a token may have begun.
+const ONSET_ALPHA: f32 = 0.05;
+/// The longest token: what lies before is silence.
+const MAX_TOKEN_NS: u64 = 600_000_000;
+
+/// Where the utterance's current call stands. A call that failed is made again from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Rows are gathered; then the encoder runs.
+    Gather,
+    /// The encoder has run and CIF has fired; then the decoder runs.
+    Decode(Ending),
+}
+
+/// What follows a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The next call.
+    None,
+    /// The next utterance, `silent` rows of silence behind.
+    Silence { silent: u64 },
+    /// The end of what was pushed.
+    Finish,
+}
+
+/// The state of one audio stream.
+#[derive(Debug)]
+pub struct Stream {
+    model: Arc<Model>,
+    options: StreamOptions,
+    /// Samples that the utterance, or the one after it, still needs; the first is number `audio_start`.
+    audio: Vec<f32>,
+    audio_start: u64,
+    /// The number of the next sample for the front end.
+    fed: u64,
+    /// The number of the sample at which the utterance begins.
+    origin: u64,
+    finishing: bool,
+    /// The front end has given out the last rows.
+    flushed: bool,
+    phase: Phase,
+    frontend: Frontend,
+    chunker: Chunker,
+    encoded: EncoderOutput,
+    cif: Cif,
+    embeddings: Vec<f32>,
+    fires: Vec<Fire>,
+    last_fire_ns: u64,
+    onset_ns: Option<u64>,
+    decoder: Decoder,
+    decoded: Vec<Decoded>,
+    endpoint: Endpoint,
+    recognised: Recognised,
+    /// Tokens and pieces of the utterance that events have told of.
+    told: (usize, usize),
+    advanced_ns: u64,
+    events: VecDeque<Event>,
+}
+
+/// The time of a token that CIF fired.
+#[derive(Debug, Clone, Copy)]
+struct Fire {
+    start_ns: u64,
+    at_ns: u64,
+}
+
+impl Stream {
+    /// A new stream.
+    pub fn new(model: Arc<Model>, options: StreamOptions) -> Self {
+        let sizes = model.sizes();
+        Self {
+            audio: Vec::new(),
+            audio_start: 0,
+            fed: 0,
+            origin: 0,
+            finishing: false,
+            flushed: false,
+            phase: Phase::Gather,
+            frontend: Frontend::default(),
+            chunker: Chunker::new(options.chunk_size, FEATURE_DIM),
+            encoded: EncoderOutput::default(),
+            cif: Cif::new(model.cif_threshold, sizes.encoder_dim),
+            embeddings: Vec::new(),
+            fires: Vec::new(),
+            last_fire_ns: 0,
+            onset_ns: None,
+            decoder: Decoder::new(sizes.vocabulary_size, sizes.decoder_layers, sizes.encoder_dim * sizes.cache_len),
+            decoded: Vec::new(),
+            endpoint: Endpoint::new(options.endpoint_silence_ms, options.max_utterance_ms),
+            recognised: Recognised::new(options.spacing),
+            told: (0, 0),
+            advanced_ns: 0,
+            events: VecDeque::new(),
+            model,
+            options,
+        }
+    }
+
+    /// Takes samples: 16 kHz, mono, -1 to 1.
+    pub fn push(&mut self, samples: &[f32]) {
+        self.audio.extend_from_slice(samples);
+    }
+
+    /// Ends the utterance after what was pushed: the steps that follow make the final call. Samples pushed later begin a
+    /// new utterance; push them once [`step`](Self::step) has nothing more to do.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    /// Forgets everything; the next sample is number 0 of utterance 0.
+    pub fn reset(&mut self) {
+        self.audio.clear();
+        (self.audio_start, self.fed, self.origin) = (0, 0, 0);
+        self.begin_utterance(0);
+        self.finishing = false;
+        self.recognised.reset();
+        self.events.clear();
+        self.advanced_ns = 0;
+    }
+
+    /// Changes what stands between Chinese and English, from the next word on.
+    pub fn set_spacing(&mut self, spacing: Spacing) {
+        self.recognised.set_spacing(spacing);
+    }
+
+    /// The utterance so far.
+    pub fn hypothesis(&self) -> &Hypothesis {
+        self.recognised.current()
+    }
+
+    /// The number of samples pushed since the start or [`reset`](Self::reset).
+    pub fn samples(&self) -> u64 {
+        self.audio_start + self.audio.len() as u64
+    }
+
+    /// Every token that fires before this time, in ns, has come as an event.
+    pub fn advanced_ns(&self) -> u64 {
+        self.advanced_ns
+    }
+
+    /// The next event.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Makes the next call of the network, if there is one to make. Gives false where more samples, or
+    /// [`finish`](Self::finish), are needed first.
+    ///
+    /// Errors: those of the network. The call is then still to be made.
+    pub fn step(&mut self, network: &mut dyn Network) -> Result<bool> {
+        match self.phase {
+            Phase::Gather => self.gather(network),
+            Phase::Decode(ending) => self.decode(network, ending).map(|()| true),
+        }
+    }
+
+    fn gather(&mut self, network: &mut dyn Network) -> Result<bool> {
+        while !self.chunker.ready() && self.fed < self.samples() {
+            let first = (self.fed - self.audio_start) as usize;
+            let block = &self.audio[first..self.audio.len().min(first + BLOCK)];
+            self.fed += block.len() as u64;
+            let (model, scale) = (&self.model, self.model.feature_scale());
+            self.frontend.push(&model.fbank, &model.cmvn, scale, block, self.chunker.rows_mut());
+        }
+        let stride = self.options.chunk_size.stride();
+        if self.chunker.ready() {
+            self.encode(network, stride)?;
+            let size = self.options.chunk_size;
+            self.integrate(size.left()..size.window());
+            self.chunker.advance(stride);
+            self.phase = Phase::Decode(Ending::None);
+        } else if self.finishing {
+            if !self.flushed {
+                let scale = self.model.feature_scale();
+                self.frontend.finish(&self.model.cmvn, scale, self.chunker.rows_mut());
+                self.flushed = true;
+            }
+            self.last_call(network)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The final call: everything that is left, in a single pass, and the tail.
+    fn last_call(&mut self, network: &mut dyn Network) -> Result<()> {
+        let rest = self.chunker.pending();
+        let spoken = self.chunker.done() > 0 || rest > 0;
+        let (_, rows) = self.chunker.window(rest);
+        // Without context and without rest there is no window; the tail then has the last one.
+        if spoken && rows > 0 {
+            self.encode(network, rest)?;
+            self.integrate(self.options.chunk_size.left()..rows);
+            self.chunker.advance(rest);
+        }
+        if spoken {
+            let end_ns = samples_to_ns(self.samples());
+            self.fires.iter_mut().for_each(|fire| fire.at_ns = fire.at_ns.min(end_ns));
+            self.tail(end_ns);
+        }
+        self.phase = Phase::Decode(Ending::Finish);
+        Ok(())
+    }
+
+    fn encode(&mut self, network: &mut dyn Network, new: usize) -> Result<()> {
+        let (features, rows) = self.chunker.window(new);
+        encoder::encode(network, features, rows, self.model.sizes.encoder_dim, &mut self.encoded)
+    }
+
+    /// CIF over the rows of the window that this call gives out.
+    fn integrate(&mut self, rows: std::ops::Range<usize>) {
+        let size = self.options.chunk_size;
+        // A normal window is longer by its look-ahead; the final one is not.
+        let end = if self.finishing && self.flushed { rows.end } else { size.left() + size.stride() };
+        let (dim, first, origin_ns) =
+            (self.model.sizes.encoder_dim, self.chunker.first_stack(), samples_to_ns(self.origin));
+        for row in rows.start..end {
+            let (alpha, stack) = (self.encoded.alphas[row], first + row as i64);
+            if alpha > ONSET_ALPHA && self.onset_ns.is_none() {
+                self.onset_ns = Some(origin_ns + stack_time_ns(stack, 0.0));
+            }
+            let hidden = &self.encoded.encoded[row * dim..][..dim];
+            if let Some(part) = self.cif.integrate(alpha, hidden, &mut self.embeddings) {
+                self.fire(origin_ns + stack_time_ns(stack, part.into()));
+                if self.cif.integral() > ONSET_ALPHA {
+                    self.onset_ns = Some(self.last_fire_ns);
+                }
+            }
+        }
+        // The zeros before an utterance are no silence.
+        let heard = rows.start.max((-first).max(0) as usize).min(end);
+        self.endpoint.observe(&self.encoded.alphas[heard..end]);
+    }
+
+    fn tail(&mut self, end_ns: u64) {
+        if self.cif.tail(self.model.cif_tail_threshold, &mut self.embeddings) {
+            self.fire(end_ns);
+        }
+    }
+
+    fn fire(&mut self, at_ns: u64) {
+        let at_ns = at_ns.max(self.last_fire_ns);
+        let onset_ns = self.onset_ns.take().unwrap_or(at_ns);
+        let start_ns = onset_ns.max(self.last_fire_ns).max(at_ns.saturating_sub(MAX_TOKEN_NS)).min(at_ns);
+        self.fires.push(Fire { start_ns, at_ns });
+        self.last_fire_ns = at_ns;
+    }
+
+    fn decode(&mut self, network: &mut dyn Network, ending: Ending) -> Result<()> {
+        if !self.fires.is_empty() {
+            self.decoded.clear();
+            let (encoded, frames) = (&self.encoded.encoded, self.encoded.alphas.len());
+            let (embeddings, tokens) = (&self.embeddings, self.fires.len());
+            self.decoder.decode(network, encoded, frames, embeddings, tokens, &mut self.decoded)?;
+            for (fire, decoded) in self.fires.drain(..).zip(&self.decoded) {
+                let Some(piece) = self.model.vocabulary.piece(decoded.id) else { continue };
+                self.recognised.push(Piece {
+                    text: piece.into(),
+                    start_ns: fire.start_ns,
+                    fire_ns: fire.at_ns,
+                    confidence: decoded.confidence,
+                });
+            }
+            self.embeddings.clear();
+        }
+        self.phase = Phase::Gather;
+        match ending {
+            Ending::None => self.end_of_call(),
+            Ending::Silence { silent } => self.end_by_silence(silent),
+            Ending::Finish => self.end_of_stream(),
+        }
+        Ok(())
+    }
+
+    fn end_of_call(&mut self) {
+        self.tell();
+        let has_text = !self.hypothesis().pieces.is_empty();
+        match self.endpoint.boundary(has_text) {
+            Boundary::None => {}
+            Boundary::Silence { silent } => {
+                // Nothing but the tail is left to fire: the rows ahead belong to the next utterance. It is decoded in
+                // the context of this call's window, which reaches back to the speech.
+                let end_ns = self.given_out_ns();
+                self.tail(end_ns);
+                self.phase = Phase::Decode(Ending::Silence { silent });
+                return;
+            }
+            Boundary::Limit { row } => self.split(row),
+        }
+        self.advance(self.given_out_ns());
+        self.forget();
+    }
+
+    fn end_by_silence(&mut self, silent: u64) {
+        let end_ns = self.given_out_ns();
+        self.end_utterance();
+        self.advance(end_ns);
+        let lead_in = silent.min(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
+        let given_out = self.origin + self.given_out() * SAMPLES_PER_STACK;
+        self.begin_utterance(given_out.saturating_sub(lead_in).max(self.origin));
+        self.forget();
+    }
+
+    fn end_of_stream(&mut self) {
+        self.end_utterance();
+        self.advance(samples_to_ns(self.samples()));
+        self.begin_utterance(self.samples());
+        self.finishing = false;
+        self.forget();
+    }
+
+    /// Parts an utterance that is too long. What fired after the start of `row` goes to the next one. Speech goes on
+    /// there, so the sum of alphas and the caches are kept, and nothing is decoded twice; only the positions start anew.
+    fn split(&mut self, row: u64) {
+        let cut_ns = samples_to_ns(self.origin) + stack_time_ns(row as i64, 0.0);
+        let left = self.options.chunk_size.left() as u64;
+        let moved = self.given_out().saturating_sub(left);
+        if let Some(last) = self.recognised.split(cut_ns) {
+            self.events.push_back(Event::Hypothesis(last));
+            // The rest was told of as part of the utterance before.
+            self.told = (self.hypothesis().tokens.len(), 0);
+            self.tell();
+        }
+        self.chunker.rebase(moved, |stack, features| {
+            position::subtract(stack as u64 + 1, features);
+            position::add((stack + 1 - moved as i64).max(1) as u64, features);
+        });
+        self.frontend.rebase(moved);
+        self.endpoint.rebase(moved, row);
+        self.origin += moved * SAMPLES_PER_STACK;
+    }
+
+    fn end_utterance(&mut self) {
+        self.recognised.close();
+        self.tell_tokens();
+        if let Some(last) = self.recognised.finish() {
+            self.events.push_back(Event::Hypothesis(last));
+        }
+        self.told = (0, 0);
+    }
+
+    /// Rows of the utterance that calls have given out.
+    fn given_out(&self) -> u64 {
+        self.chunker.done().saturating_sub(self.options.chunk_size.look_ahead() as u64)
+    }
+
+    fn given_out_ns(&self) -> u64 {
+        samples_to_ns(self.origin + self.given_out() * SAMPLES_PER_STACK)
+    }
+
+    /// Tells of what is new.
+    fn tell(&mut self) {
+        if self.tell_tokens() {
+            let hypothesis = self.hypothesis().clone();
+            self.events.push_back(Event::Hypothesis(hypothesis));
+        }
+    }
+
+    fn tell_tokens(&mut self) -> bool {
+        let told = self.told;
+        let hypothesis = self.recognised.current();
+        self.events.extend(hypothesis.tokens[told.0..].iter().cloned().map(Event::Token));
+        self.told = (hypothesis.tokens.len(), hypothesis.pieces.len());
+        self.told.0 > told.0
+    }
+
+    fn advance(&mut self, until_ns: u64) {
+        self.advanced_ns = self.advanced_ns.max(until_ns);
+        self.events.push_back(Event::Advanced { until_ns: self.advanced_ns });
+    }
+
+    /// Begins a new utterance at sample number `origin`, which must still be held.
+    fn begin_utterance(&mut self, origin: u64) {
+        self.origin = origin;
+        self.fed = origin;
+        self.flushed = false;
+        self.phase = Phase::Gather;
+        self.frontend.reset();
+        self.chunker.reset();
+        self.cif.reset();
+        self.decoder.reset();
+        self.endpoint.reset();
+        self.embeddings.clear();
+        self.fires.clear();
+        self.onset_ns = None;
+        self.last_fire_ns = samples_to_ns(origin);
+        self.told = (0, 0);
+    }
+
+    /// Drops the samples that neither this utterance nor the next one needs.
+    fn forget(&mut self) {
+        let next = self.origin + self.given_out().saturating_sub(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
+        let unneeded = (next.min(self.fed) - self.audio_start) as usize;
+        self.audio.drain(..unneeded.min(self.audio.len()));
+        self.audio_start += unneeded as u64;
+    }
+}

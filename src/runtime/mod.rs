@@ -1,0 +1,14 @@
+//! The only place that names ONNX Runtime: its library, the graphs, the models of a process.
+
+pub mod builtin;
+pub mod graph;
+pub mod layout;
+pub mod library;
+pub mod load;
+pub mod locate;
+pub mod registry;
+pub mod session;
+
+pub use layout::{ModelSource, Precision};
+pub use library::{Library, LibraryRequest, Provider};
+pub use registry::{ModelRequest, SharedModel};

@@ -1,0 +1,141 @@
+//! The two graphs of a model as ONNX Runtime sessions.
+//!
+//! Inputs are borrowed, outputs are copied into the caller's buffers: the largest, the decoder's caches, are 330 kB for
+//! the published model, and a call takes tens of milliseconds.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::value::TensorRef;
+
+use super::library::{Library, Provider};
+use super::load::{Graph, LoadedFiles};
+use crate::engine::frontend::FEATURE_DIM;
+use crate::engine::model::Sizes;
+use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
+
+/// A model's graphs, ready to run. One owner: a session runs one call at a time.
+pub struct Sessions {
+    encoder: Session,
+    decoder: Session,
+    sizes: Sizes,
+    cache_inputs: Vec<String>,
+    cache_outputs: Vec<String>,
+}
+
+impl Sessions {
+    /// Makes the sessions, and runs each graph once: whatever does not fit shows now, and the first words are not late.
+    ///
+    /// Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
+    pub fn new(library: &Library, sizes: Sizes, encoder: &Graph, decoder: &Graph) -> Result<Self> {
+        let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
+        let mut sessions = Self {
+            encoder: session(library, encoder)?,
+            decoder: session(library, decoder)?,
+            sizes,
+            cache_inputs: names("in"),
+            cache_outputs: names("out"),
+        };
+        sessions.rehearse(&encoder.file, &decoder.file)?;
+        Ok(sessions)
+    }
+
+    /// From files that were read and checked.
+    pub fn from_files(library: &Library, files: &LoadedFiles) -> Result<Self> {
+        Self::new(library, files.model.sizes(), &files.encoder, &files.decoder)
+    }
+
+    fn rehearse(&mut self, encoder_file: &Path, decoder_file: &Path) -> Result<()> {
+        let frames = 20;
+        let features = vec![0.0; frames * FEATURE_DIM];
+        let mut encoded = EncoderOutput::default();
+        let works = |file: &Path, result: Result<()>| {
+            result.map_err(|e| Error::model(file, "a graph that runs", e.to_string()))
+        };
+        works(encoder_file, self.encode(EncoderInput { features: &features, frames }, &mut encoded))?;
+        let expected = frames * self.sizes.encoder_dim;
+        if encoded.encoded.len() != expected || encoded.alphas.len() != frames {
+            let found = format!("{} values and {} alphas", encoded.encoded.len(), encoded.alphas.len());
+            return Err(Error::model(
+                encoder_file,
+                format!("{expected} values and {frames} alphas for {frames} frames"),
+                found,
+            ));
+        }
+        let cache = self.sizes.encoder_dim * self.sizes.cache_len;
+        let caches = vec![vec![0.0; cache]; self.sizes.decoder_layers];
+        let embeddings = &encoded.encoded[..self.sizes.encoder_dim];
+        let input = DecoderInput { encoded: &encoded.encoded, frames, embeddings, tokens: 1, caches: &caches };
+        let mut decoded = DecoderOutput::default();
+        works(decoder_file, self.decode(input, &mut decoded))?;
+        let lengths: Vec<usize> = decoded.caches.iter().map(Vec::len).collect();
+        if decoded.logits.len() != self.sizes.vocabulary_size || lengths.iter().any(|&length| length != cache) {
+            let expected = format!("{} logits for a token, and caches of {cache}", self.sizes.vocabulary_size);
+            let found = format!("{} logits, and caches of {lengths:?}", decoded.logits.len());
+            return Err(Error::model(decoder_file, expected, found));
+        }
+        Ok(())
+    }
+}
+
+impl Network for Sessions {
+    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
+        let lengths = [input.frames as i32];
+        let inputs = ort::inputs![
+            "speech" => TensorRef::from_array_view(([1, input.frames, FEATURE_DIM], input.features)).map_err(failed)?,
+            "speech_lengths" => TensorRef::from_array_view(([1], lengths.as_slice())).map_err(failed)?,
+        ];
+        let outputs = self.encoder.run(inputs).map_err(failed)?;
+        copy(&outputs, "enc", &mut output.encoded)?;
+        copy(&outputs, "alphas", &mut output.alphas)
+    }
+
+    fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()> {
+        let (dim, length) = (self.sizes.encoder_dim, self.sizes.cache_len);
+        let (frames, tokens) = ([input.frames as i32], [input.tokens as i32]);
+        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = ort::inputs![
+            "enc" => TensorRef::from_array_view(([1, input.frames, dim], input.encoded)).map_err(failed)?,
+            "enc_len" => TensorRef::from_array_view(([1], frames.as_slice())).map_err(failed)?,
+            "acoustic_embeds" => TensorRef::from_array_view(([1, input.tokens, dim], input.embeddings)).map_err(failed)?,
+            "acoustic_embeds_len" => TensorRef::from_array_view(([1], tokens.as_slice())).map_err(failed)?,
+        ];
+        for (name, cache) in self.cache_inputs.iter().zip(input.caches) {
+            let tensor = TensorRef::from_array_view(([1, dim, length], cache.as_slice())).map_err(failed)?;
+            inputs.push((name.into(), tensor.into()));
+        }
+        let outputs = self.decoder.run(inputs).map_err(failed)?;
+        copy(&outputs, "logits", &mut output.logits)?;
+        output.caches.resize(self.cache_outputs.len(), Vec::new());
+        self.cache_outputs.iter().zip(&mut output.caches).try_for_each(|(name, cache)| copy(&outputs, name, cache))
+    }
+}
+
+fn session(library: &Library, graph: &Graph) -> Result<Session> {
+    let build = || -> std::result::Result<Session, String> {
+        let text = |e: ort::Error<SessionBuilder>| e.to_string();
+        let mut builder = SessionBuilder::new(&library.environment)
+            .map_err(|e| e.to_string())?
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .map_err(text)?;
+        if library.provider() == Provider::Cuda {
+            let cuda = ort::ep::CUDA::default().build().error_on_failure();
+            builder = builder.with_execution_providers([cuda]).map_err(text)?;
+        }
+        builder.commit_from_memory(&graph.bytes).map_err(|e| e.to_string())
+    };
+    build().map_err(|reason| Error::model(&graph.file, "a graph that ONNX Runtime takes", reason))
+}
+
+fn copy(outputs: &SessionOutputs<'_>, name: &str, target: &mut Vec<f32>) -> Result<()> {
+    let value = outputs.get(name).ok_or_else(|| Error::network(format!("no output {name}")))?;
+    let (_, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+    target.clear();
+    target.extend_from_slice(values);
+    Ok(())
+}
+
+fn failed(error: ort::Error) -> Error {
+    Error::network(error.to_string())
+}

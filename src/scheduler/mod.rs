@@ -1,0 +1,12 @@
+//! The only place with threads: who runs the networks, and for whom.
+
+pub mod slot;
+pub mod worker;
+
+pub use slot::Canceller;
+pub use worker::{Client, Worker};
+
+/// The processor's cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,266 @@
+//! One thread that owns a network and runs the calls of all streams that share it, first come, first served.
+//!
+//! The network is made on that thread, so nobody waits for it but those who call it. Buffers travel with a call and come
+//! back with its result. The thread ends some time after its last client.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::slot::{Canceller, Slot};
+use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
+
+/// What a call takes and gives.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    features: Vec<f32>,
+    encoded: EncoderOutput,
+    embeddings: Vec<f32>,
+    caches: Vec<Vec<f32>>,
+    decoded: DecoderOutput,
+}
+
+/// Which call, and its sizes.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Encode { frames: usize },
+    Decode { frames: usize, tokens: usize },
+}
+
+struct Job {
+    call: Call,
+    buffers: Box<Buffers>,
+    number: u64,
+    slot: Arc<Slot<Box<Buffers>>>,
+}
+
+type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+
+enum Status {
+    Loading(Vec<Callback>),
+    Ready,
+    Failed(Error),
+    Gone,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    clients: usize,
+    status: Status,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The thread, as those see it who hand out its clients.
+#[derive(Clone)]
+pub struct Worker(Arc<Shared>);
+
+/// A stream's way to the network. Calls wait for their result; a [`Canceller`] breaks the wait off.
+pub struct Client {
+    shared: Arc<Shared>,
+    slot: Arc<Slot<Box<Buffers>>>,
+    buffers: Option<Box<Buffers>>,
+}
+
+impl Worker {
+    /// Starts the thread, which makes its network with `load`, and gives the first client. The thread ends `kept` after
+    /// the last client is dropped. Errors: [`Error::Network`] where there can be no more threads.
+    pub fn spawn<F>(name: &str, kept: Duration, load: F) -> Result<(Self, Client)>
+    where
+        F: FnOnce() -> Result<Box<dyn Network>> + Send + 'static,
+    {
+        let state = State { jobs: VecDeque::new(), clients: 1, status: Status::Loading(Vec::new()) };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let served = shared.clone();
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(move || serve(&served, kept, load))
+            .map_err(|e| Error::network(format!("no thread to run it: {e}")))?;
+        let client = Client::new(shared.clone());
+        Ok((Self(shared), client))
+    }
+
+    /// Another client; none where the thread has ended or its network cannot be made.
+    pub fn client(&self) -> Option<Client> {
+        let mut state = self.0.lock();
+        if matches!(state.status, Status::Gone | Status::Failed(_)) {
+            return None;
+        }
+        state.clients += 1;
+        Some(Client::new(self.0.clone()))
+    }
+
+    /// Whether the thread has ended or will, so that it serves nobody.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.0.lock().status, Status::Gone | Status::Failed(_))
+    }
+}
+
+impl Client {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, slot: Arc::default(), buffers: None }
+    }
+
+    /// Breaks off this client's calls.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.slot.clone())
+    }
+
+    /// How many streams share the network.
+    pub fn clients(&self) -> usize {
+        self.shared.lock().clients
+    }
+
+    /// Whether the network is ready, or can never be.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.shared.lock().status, Status::Loading(_))
+    }
+
+    /// Calls `callback` once the network is ready or has failed to load: at once where that is known, else on the
+    /// worker's thread.
+    pub fn when_loaded(&self, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        let mut state = self.shared.lock();
+        let result = match &mut state.status {
+            Status::Loading(callbacks) => return callbacks.push(Box::new(callback)),
+            Status::Failed(error) => Err(error.clone()),
+            Status::Ready | Status::Gone => Ok(()),
+        };
+        drop(state);
+        callback(result);
+    }
+
+    fn call(&mut self, call: Call, fill: impl FnOnce(&mut Buffers)) -> Result<()> {
+        let number = self.slot.begin()?;
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        fill(&mut buffers);
+        let mut state = self.shared.lock();
+        match &state.status {
+            Status::Failed(error) => return Err(error.clone()),
+            Status::Gone => return Err(Error::network("the model's thread has ended")),
+            Status::Loading(_) | Status::Ready => {}
+        }
+        state.jobs.push_back(Job { call, buffers, number, slot: self.slot.clone() });
+        drop(state);
+        self.shared.changed.notify_all();
+        self.buffers = Some(self.slot.wait()?);
+        Ok(())
+    }
+}
+
+impl Network for Client {
+    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
+        self.call(Call::Encode { frames: input.frames }, |buffers| {
+            refill(&mut buffers.features, input.features);
+            std::mem::swap(&mut buffers.encoded, output);
+        })?;
+        if let Some(buffers) = &mut self.buffers {
+            std::mem::swap(&mut buffers.encoded, output);
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()> {
+        let call = Call::Decode { frames: input.frames, tokens: input.tokens };
+        self.call(call, |buffers| {
+            refill(&mut buffers.encoded.encoded, input.encoded);
+            refill(&mut buffers.embeddings, input.embeddings);
+            buffers.caches.resize(input.caches.len(), Vec::new());
+            buffers.caches.iter_mut().zip(input.caches).for_each(|(to, from)| refill(to, from));
+            std::mem::swap(&mut buffers.decoded, output);
+        })?;
+        if let Some(buffers) = &mut self.buffers {
+            std::mem::swap(&mut buffers.decoded, output);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shared.lock().clients -= 1;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The network is there, or never will be: tells all who wait. Jobs are served or refused after this.
+    fn settle(&self, status: Status, result: Result<()>) {
+        let before = std::mem::replace(&mut self.lock().status, status);
+        if let Status::Loading(callbacks) = before {
+            callbacks.into_iter().for_each(|callback| callback(result.clone()));
+        }
+    }
+
+    /// The next call to make; none once nobody has used the network for `kept`.
+    fn next(&self, kept: Duration) -> Option<Job> {
+        let mut state = self.lock();
+        let mut unused_since: Option<Instant> = None;
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.clients > 0 {
+                unused_since = None;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let unused = unused_since.get_or_insert_with(Instant::now).elapsed();
+            if unused >= kept {
+                state.status = Status::Gone;
+                return None;
+            }
+            state = self.changed.wait_timeout(state, kept - unused).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn serve<F: FnOnce() -> Result<Box<dyn Network>>>(shared: &Shared, kept: Duration, load: F) {
+    let loaded =
+        catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| Err(Error::network("loading the model panicked")));
+    let mut network = match loaded {
+        Ok(network) => network,
+        Err(error) => {
+            shared.settle(Status::Failed(error.clone()), Err(error.clone()));
+            let jobs = std::mem::take(&mut shared.lock().jobs);
+            jobs.into_iter().for_each(|job| job.slot.complete(job.number, Err(error.clone())));
+            return;
+        }
+    };
+    shared.settle(Status::Ready, Ok(()));
+    while let Some(mut job) = shared.next(kept) {
+        if !job.slot.wanted(job.number) {
+            continue;
+        }
+        let run = catch_unwind(AssertUnwindSafe(|| run(network.as_mut(), job.call, &mut job.buffers)));
+        let result = run.unwrap_or_else(|_| Err(Error::network("the network panicked")));
+        job.slot.complete(job.number, result.map(|()| job.buffers));
+    }
+}
+
+fn run(network: &mut dyn Network, call: Call, buffers: &mut Buffers) -> Result<()> {
+    match call {
+        Call::Encode { frames } => {
+            let input = EncoderInput { features: &buffers.features, frames };
+            network.encode(input, &mut buffers.encoded)
+        }
+        Call::Decode { frames, tokens } => {
+            let Buffers { encoded, embeddings, caches, decoded, .. } = buffers;
+            let input = DecoderInput { encoded: &encoded.encoded, frames, embeddings, tokens, caches };
+            network.decode(input, decoded)
+        }
+    }
+}
+
+fn refill(target: &mut Vec<f32>, source: &[f32]) {
+    target.clear();
+    target.extend_from_slice(source);
+}
