@@ -9,7 +9,9 @@ pub struct Piece {
     pub text: String,
     /// Where the token begins.
     pub start_ns: u64,
-    /// Where it fired: its end.
+    /// Where it ends.
+    pub end_ns: u64,
+    /// Where its alphas reached the threshold, which is after its end where they waited over a pause.
     pub fire_ns: u64,
     /// The probability the model gave it, 0 to 1.
     pub confidence: f32,
@@ -107,7 +109,7 @@ impl Recognised {
         }
         // Pieces without text belong to no word, so the pieces are told apart by time, as the words were.
         let last_end = self.current.tokens[kept - 1].end_ns;
-        let pieces = self.current.pieces.partition_point(|piece| piece.fire_ns <= last_end);
+        let pieces = self.current.pieces.partition_point(|piece| piece.end_ns <= last_end);
         let rest = self.current.pieces.split_off(pieces);
         self.current.tokens.truncate(kept);
         self.current.text = joined(&self.current.tokens);
@@ -135,7 +137,7 @@ impl Recognised {
             self.current.text.push_str(&word.text);
             self.current.tokens.push(DisplayToken {
                 start_ns: first.start_ns,
-                end_ns: last.fire_ns,
+                end_ns: last.end_ns,
                 confidence: pieces.iter().map(|piece| piece.confidence).fold(1.0, f32::min),
                 text: word.text,
                 space_before: word.space_before,
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     fn piece(text: &str, fire_ns: u64) -> Piece {
-        Piece { text: text.into(), start_ns: fire_ns - 1, fire_ns, confidence: 0.5 }
+        Piece { text: text.into(), start_ns: fire_ns - 1, end_ns: fire_ns, fire_ns, confidence: 0.5 }
     }
 
     fn recognised(pieces: &str) -> Recognised {

@@ -15,8 +15,9 @@ use super::frontend::{FEATURE_DIM, Frontend, position};
 use super::hypothesis::{DisplayToken, Hypothesis, Piece, Recognised};
 use super::model::Model;
 use super::network::{EncoderOutput, Network};
-use super::segment::endpoint::{Boundary, Endpoint};
+use super::segment::endpoint::Endpoint;
 use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
+use super::timing::{Span, TokenTimes};
 use super::{Result, encoder};
 
 /// How a stream is recognised.
@@ -62,10 +63,6 @@ pub enum Event {
 const BLOCK: usize = SAMPLES_PER_STACK as usize;
 /// Rows of silence that an utterance begins with, when it follows another: left context that the model is used to.
 const LEAD_IN_ROWS: u64 = 5;
-/// An alpha from which a token may have begun.
-const ONSET_ALPHA: f32 = 0.05;
-/// The longest token: what lies before is silence.
-const MAX_TOKEN_NS: u64 = 600_000_000;
 
 /// Where the utterance's current call stands. A call that failed is made again from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,12 +102,13 @@ pub struct Stream {
     phase: Phase,
     frontend: Frontend,
     chunker: Chunker,
+    /// Rows of the utterance whose alphas have been integrated.
+    given_out: u64,
     encoded: EncoderOutput,
     cif: Cif,
     embeddings: Vec<f32>,
     fires: Vec<Fire>,
-    last_fire_ns: u64,
-    onset_ns: Option<u64>,
+    times: TokenTimes,
     decoder: Decoder,
     decoded: Vec<Decoded>,
     endpoint: Endpoint,
@@ -124,8 +122,8 @@ pub struct Stream {
 /// The time of a token that CIF fired.
 #[derive(Debug, Clone, Copy)]
 struct Fire {
-    start_ns: u64,
     at_ns: u64,
+    span: Span,
 }
 
 impl Stream {
@@ -142,12 +140,12 @@ impl Stream {
             phase: Phase::Gather,
             frontend: Frontend::default(),
             chunker: Chunker::new(options.chunk_size, FEATURE_DIM),
+            given_out: 0,
             encoded: EncoderOutput::default(),
             cif: Cif::new(model.cif_threshold, sizes.encoder_dim),
             embeddings: Vec::new(),
             fires: Vec::new(),
-            last_fire_ns: 0,
-            onset_ns: None,
+            times: TokenTimes::default(),
             decoder: Decoder::new(sizes.vocabulary_size, sizes.decoder_layers, sizes.encoder_dim * sizes.cache_len),
             decoded: Vec::new(),
             endpoint: Endpoint::new(options.endpoint_silence_ms, options.max_utterance_ms),
@@ -229,10 +227,10 @@ impl Stream {
         let stride = self.options.chunk_size.stride();
         if self.chunker.ready() {
             self.encode(network, stride)?;
-            let size = self.options.chunk_size;
-            self.integrate(size.left()..size.window());
+            let left = self.options.chunk_size.left();
+            let silence = self.integrate(left, left + stride);
             self.chunker.advance(stride);
-            self.phase = Phase::Decode(Ending::None);
+            self.phase = Phase::Decode(silence.map_or(Ending::None, |silent| Ending::Silence { silent }));
         } else if self.finishing {
             if !self.flushed {
                 let scale = self.model.feature_scale();
@@ -254,12 +252,15 @@ impl Stream {
         // Without context and without rest there is no window; the tail then has the last one.
         if spoken && rows > 0 {
             self.encode(network, rest)?;
-            self.integrate(self.options.chunk_size.left()..rows);
+            self.integrate(self.options.chunk_size.left(), rows);
             self.chunker.advance(rest);
         }
         if spoken {
             let end_ns = samples_to_ns(self.samples());
-            self.fires.iter_mut().for_each(|fire| fire.at_ns = fire.at_ns.min(end_ns));
+            for fire in &mut self.fires {
+                fire.at_ns = fire.at_ns.min(end_ns);
+                fire.span = Span { start_ns: fire.span.start_ns.min(end_ns), end_ns: fire.span.end_ns.min(end_ns) };
+            }
             self.tail(end_ns);
         }
         self.phase = Phase::Decode(Ending::Finish);
@@ -271,43 +272,41 @@ impl Stream {
         encoder::encode(network, features, rows, self.model.sizes.encoder_dim, &mut self.encoded)
     }
 
-    /// CIF over the rows of the window that this call gives out.
-    fn integrate(&mut self, rows: std::ops::Range<usize>) {
-        let size = self.options.chunk_size;
-        // A normal window is longer by its look-ahead; the final one is not.
-        let end = if self.finishing && self.flushed { rows.end } else { size.left() + size.stride() };
-        let (dim, first, origin_ns) =
+    /// CIF over rows `first` to `end` of the window: those that this call gives out. Where the utterance ends within
+    /// them, by silence, the rest is left to the next utterance, and the number of silent rows is given back.
+    fn integrate(&mut self, first: usize, end: usize) -> Option<u64> {
+        let (dim, zeros, origin_ns) =
             (self.model.sizes.encoder_dim, self.chunker.first_stack(), samples_to_ns(self.origin));
-        for row in rows.start..end {
-            let (alpha, stack) = (self.encoded.alphas[row], first + row as i64);
-            if alpha > ONSET_ALPHA && self.onset_ns.is_none() {
-                self.onset_ns = Some(origin_ns + stack_time_ns(stack, 0.0));
-            }
+        for row in first..end {
+            let (alpha, stack) = (self.encoded.alphas[row], zeros + row as i64);
+            let time_ns = |fraction| origin_ns + stack_time_ns(stack, fraction);
+            self.times.row(alpha, self.cif.integral(), time_ns(0.0), time_ns(1.0));
             let hidden = &self.encoded.encoded[row * dim..][..dim];
             if let Some(part) = self.cif.integrate(alpha, hidden, &mut self.embeddings) {
-                self.fire(origin_ns + stack_time_ns(stack, part.into()));
-                if self.cif.integral() > ONSET_ALPHA {
-                    self.onset_ns = Some(self.last_fire_ns);
-                }
+                let at_ns = time_ns(part.into());
+                self.fires.push(Fire { at_ns, span: self.times.fire(at_ns, self.cif.integral()) });
+            }
+            // The zeros before an utterance are no silence.
+            if stack < 0 {
+                continue;
+            }
+            self.given_out = stack as u64 + 1;
+            self.endpoint.observe(alpha);
+            let has_text = !self.hypothesis().pieces.is_empty() || !self.fires.is_empty();
+            if let Some(silent) = self.endpoint.silence(has_text).filter(|_| !self.flushed) {
+                // Nothing but the tail is left to fire. It is decoded in the context of this window, which reaches
+                // back to the speech.
+                self.tail(self.given_out_ns());
+                return Some(silent);
             }
         }
-        // The zeros before an utterance are no silence.
-        let heard = rows.start.max((-first).max(0) as usize).min(end);
-        self.endpoint.observe(&self.encoded.alphas[heard..end]);
+        None
     }
 
     fn tail(&mut self, end_ns: u64) {
         if self.cif.tail(self.model.cif_tail_threshold, &mut self.embeddings) {
-            self.fire(end_ns);
+            self.fires.push(Fire { at_ns: end_ns, span: self.times.tail(end_ns) });
         }
-    }
-
-    fn fire(&mut self, at_ns: u64) {
-        let at_ns = at_ns.max(self.last_fire_ns);
-        let onset_ns = self.onset_ns.take().unwrap_or(at_ns);
-        let start_ns = onset_ns.max(self.last_fire_ns).max(at_ns.saturating_sub(MAX_TOKEN_NS)).min(at_ns);
-        self.fires.push(Fire { start_ns, at_ns });
-        self.last_fire_ns = at_ns;
     }
 
     fn decode(&mut self, network: &mut dyn Network, ending: Ending) -> Result<()> {
@@ -320,7 +319,8 @@ impl Stream {
                 let Some(piece) = self.model.vocabulary.piece(decoded.id) else { continue };
                 self.recognised.push(Piece {
                     text: piece.into(),
-                    start_ns: fire.start_ns,
+                    start_ns: fire.span.start_ns,
+                    end_ns: fire.span.end_ns,
                     fire_ns: fire.at_ns,
                     confidence: decoded.confidence,
                 });
@@ -338,18 +338,8 @@ impl Stream {
 
     fn end_of_call(&mut self) {
         self.tell();
-        let has_text = !self.hypothesis().pieces.is_empty();
-        match self.endpoint.boundary(has_text) {
-            Boundary::None => {}
-            Boundary::Silence { silent } => {
-                // Nothing but the tail is left to fire: the rows ahead belong to the next utterance. It is decoded in
-                // the context of this call's window, which reaches back to the speech.
-                let end_ns = self.given_out_ns();
-                self.tail(end_ns);
-                self.phase = Phase::Decode(Ending::Silence { silent });
-                return;
-            }
-            Boundary::Limit { row } => self.split(row),
+        if let Some(row) = self.endpoint.limit() {
+            self.split(row);
         }
         self.advance(self.given_out_ns());
         self.forget();
@@ -360,7 +350,7 @@ impl Stream {
         self.end_utterance();
         self.advance(end_ns);
         let lead_in = silent.min(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
-        let given_out = self.origin + self.given_out() * SAMPLES_PER_STACK;
+        let given_out = self.origin + self.given_out * SAMPLES_PER_STACK;
         self.begin_utterance(given_out.saturating_sub(lead_in).max(self.origin));
         self.forget();
     }
@@ -378,7 +368,7 @@ impl Stream {
     fn split(&mut self, row: u64) {
         let cut_ns = samples_to_ns(self.origin) + stack_time_ns(row as i64, 0.0);
         let left = self.options.chunk_size.left() as u64;
-        let moved = self.given_out().saturating_sub(left);
+        let moved = self.given_out.saturating_sub(left);
         if let Some(last) = self.recognised.split(cut_ns) {
             self.events.push_back(Event::Hypothesis(last));
             // The rest was told of as part of the utterance before.
@@ -391,6 +381,7 @@ impl Stream {
         });
         self.frontend.rebase(moved);
         self.endpoint.rebase(moved, row);
+        self.given_out -= moved;
         self.origin += moved * SAMPLES_PER_STACK;
     }
 
@@ -403,13 +394,8 @@ impl Stream {
         self.told = (0, 0);
     }
 
-    /// Rows of the utterance that calls have given out.
-    fn given_out(&self) -> u64 {
-        self.chunker.done().saturating_sub(self.options.chunk_size.look_ahead() as u64)
-    }
-
     fn given_out_ns(&self) -> u64 {
-        samples_to_ns(self.origin + self.given_out() * SAMPLES_PER_STACK)
+        samples_to_ns(self.origin + self.given_out * SAMPLES_PER_STACK)
     }
 
     /// Tells of what is new.
@@ -441,19 +427,19 @@ impl Stream {
         self.phase = Phase::Gather;
         self.frontend.reset();
         self.chunker.reset();
+        self.given_out = 0;
         self.cif.reset();
         self.decoder.reset();
         self.endpoint.reset();
         self.embeddings.clear();
         self.fires.clear();
-        self.onset_ns = None;
-        self.last_fire_ns = samples_to_ns(origin);
+        self.times.reset(samples_to_ns(origin));
         self.told = (0, 0);
     }
 
     /// Drops the samples that neither this utterance nor the next one needs.
     fn forget(&mut self) {
-        let next = self.origin + self.given_out().saturating_sub(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
+        let next = self.origin + self.given_out.saturating_sub(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
         let unneeded = (next.min(self.fed) - self.audio_start) as usize;
         self.audio.drain(..unneeded.min(self.audio.len()));
         self.audio_start += unneeded as u64;

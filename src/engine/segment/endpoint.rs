@@ -18,23 +18,6 @@ const SEARCH_ROWS: usize = 50;
 /// follows has the whole duration of an utterance.
 const IDLE_ROWS: u64 = 84;
 
-/// What the rows seen so far mean for the utterance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Boundary {
-    /// It goes on.
-    None,
-    /// It has ended; the last `silent` rows are silence.
-    Silence {
-        /// How many.
-        silent: u64,
-    },
-    /// It is too long, and is best parted at the start of row `row`, counted from its start.
-    Limit {
-        /// Which.
-        row: u64,
-    },
-}
-
 /// The detector's state over one utterance.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -69,38 +52,39 @@ impl Endpoint {
         (self.rows, self.silent, self.silent_sum, self.speech_start) = (0, 0, 0.0, None);
     }
 
-    /// Takes the alphas of the next rows that a call gave out.
-    pub fn observe(&mut self, alphas: &[f32]) {
-        for &alpha in alphas {
-            if self.recent.len() == SEARCH_ROWS {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(alpha);
-            self.silent += 1;
-            self.silent_sum += alpha;
-            let allowed = SILENT_ALPHA_PER_SECOND * (self.silent * MS_PER_STACK) as f32 / 1000.0;
-            if alpha >= SILENT_ALPHA || self.silent_sum > allowed.max(SILENT_ALPHA) {
-                self.speech_start.get_or_insert(self.rows);
-                (self.silent, self.silent_sum) = (0, 0.0);
-            }
-            self.rows += 1;
+    /// Takes the alpha of the next row.
+    pub fn observe(&mut self, alpha: f32) {
+        if self.recent.len() == SEARCH_ROWS {
+            self.recent.pop_front();
         }
+        self.recent.push_back(alpha);
+        self.silent += 1;
+        self.silent_sum += alpha;
+        let allowed = SILENT_ALPHA_PER_SECOND * (self.silent * MS_PER_STACK) as f32 / 1000.0;
+        if alpha >= SILENT_ALPHA || self.silent_sum > allowed.max(SILENT_ALPHA) {
+            self.speech_start.get_or_insert(self.rows);
+            (self.silent, self.silent_sum) = (0, 0.0);
+        }
+        self.rows += 1;
     }
 
-    /// What is to be done now, of an utterance that has text or has none.
-    pub fn boundary(&self, has_text: bool) -> Boundary {
-        let needed = self.silence_rows.map(|rows| if has_text { rows } else { rows.max(IDLE_ROWS) });
-        if needed.is_some_and(|needed| self.silent >= needed) {
-            return Boundary::Silence { silent: self.silent };
-        }
-        let (Some(limit), Some(start)) = (self.limit_rows, self.speech_start) else { return Boundary::None };
+    /// How many of the last rows are silence, where that is enough to end an utterance that has text, or has none.
+    pub fn silence(&self, has_text: bool) -> Option<u64> {
+        let rows = self.silence_rows?;
+        let needed = if has_text { rows } else { rows.max(IDLE_ROWS) };
+        (self.silent >= needed).then_some(self.silent)
+    }
+
+    /// The row at whose start an utterance that is too long is best parted, counted from its start.
+    pub fn limit(&self) -> Option<u64> {
+        let (limit, start) = (self.limit_rows?, self.speech_start?);
         if self.rows - start < limit {
-            return Boundary::None;
+            return None;
         }
-        let recent = self.recent.len().min((self.rows - start) as usize);
-        let newest = self.recent.iter().skip(self.recent.len() - recent).enumerate();
+        let searched = self.recent.len().min((self.rows - start) as usize);
+        let newest = self.recent.iter().skip(self.recent.len() - searched).enumerate();
         let lowest = newest.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(at, _)| at);
-        Boundary::Limit { row: self.rows - (recent - lowest) as u64 }
+        Some(self.rows - (searched - lowest) as u64)
     }
 
     /// Goes on after a limit: the utterance now begins `rows` rows later, and row `speech` of the old counting is its
@@ -115,40 +99,48 @@ impl Endpoint {
 mod tests {
     use super::*;
 
+    fn observe(endpoint: &mut Endpoint, alpha: f32, rows: usize) {
+        (0..rows).for_each(|_| endpoint.observe(alpha));
+    }
+
     #[test]
     fn silence_after_speech_ends_an_utterance() {
         let mut endpoint = Endpoint::new(800, 0);
-        endpoint.observe(&[0.3; 10]);
-        endpoint.observe(&[0.001; 13]);
-        assert_eq!(endpoint.boundary(true), Boundary::None);
-        endpoint.observe(&[0.001]);
-        assert_eq!(endpoint.boundary(true), Boundary::Silence { silent: 14 });
-        assert_eq!(endpoint.boundary(false), Boundary::None);
-        endpoint.observe(&[0.001; 70]);
-        assert_eq!(endpoint.boundary(false), Boundary::Silence { silent: 84 });
+        observe(&mut endpoint, 0.3, 10);
+        observe(&mut endpoint, 0.001, 13);
+        assert_eq!(endpoint.silence(true), None);
+        observe(&mut endpoint, 0.001, 1);
+        assert_eq!(endpoint.silence(true), Some(14));
+        assert_eq!(endpoint.silence(false), None);
+        observe(&mut endpoint, 0.001, 70);
+        assert_eq!(endpoint.silence(false), Some(84));
     }
 
     #[test]
     fn a_token_that_grows_slowly_is_no_silence() {
         let mut endpoint = Endpoint::new(800, 0);
-        endpoint.observe(&[0.04; 200]);
-        assert_eq!(endpoint.boundary(true), Boundary::None);
-        assert_eq!(Endpoint::new(0, 0).boundary(true), Boundary::None);
+        observe(&mut endpoint, 0.04, 200);
+        assert_eq!(endpoint.silence(true), None);
+        observe(&mut endpoint, 0.0, 200);
+        assert_eq!(endpoint.silence(true), Some(200));
+        let mut never = Endpoint::new(0, 0);
+        observe(&mut never, 0.0, 200);
+        assert_eq!((never.silence(true), never.limit()), (None, None));
     }
 
     #[test]
     fn a_long_utterance_is_parted_at_its_lowest_alpha() {
         let mut endpoint = Endpoint::new(0, 6000);
-        endpoint.observe(&[0.0; 40]);
-        endpoint.observe(&[0.3; 70]);
-        endpoint.observe(&[0.11]);
-        endpoint.observe(&[0.3; 28]);
-        assert_eq!(endpoint.boundary(true), Boundary::None);
-        endpoint.observe(&[0.3]);
-        assert_eq!(endpoint.boundary(true), Boundary::Limit { row: 110 });
+        observe(&mut endpoint, 0.0, 40);
+        observe(&mut endpoint, 0.3, 70);
+        observe(&mut endpoint, 0.11, 1);
+        observe(&mut endpoint, 0.3, 28);
+        assert_eq!(endpoint.limit(), None);
+        observe(&mut endpoint, 0.3, 1);
+        assert_eq!(endpoint.limit(), Some(110));
         endpoint.rebase(100, 110);
-        assert_eq!(endpoint.boundary(true), Boundary::None);
-        endpoint.observe(&[0.3; 70]);
-        assert_eq!(endpoint.boundary(true), Boundary::Limit { row: 60 });
+        assert_eq!(endpoint.limit(), None);
+        observe(&mut endpoint, 0.3, 70);
+        assert_eq!(endpoint.limit(), Some(60));
     }
 }
