@@ -25,6 +25,7 @@ pub mod network;
 pub mod segment;
 pub mod stream;
 pub mod time;
+pub mod timeline;
 pub mod timing;
 pub mod vocabulary;
 pub mod yaml;

@@ -56,6 +56,10 @@ pub enum Event {
     Advanced {
         /// Up to here.
         until_ns: u64,
+        /// No token that is still to come starts before this time, but for one that waited over 600 ms for its last part.
+        safe_ns: u64,
+        /// Where that one starts, if there is one: the end of the utterance will make it fire.
+        waiting_ns: Option<u64>,
     },
 }
 
@@ -63,6 +67,9 @@ pub enum Event {
 const BLOCK: usize = SAMPLES_PER_STACK as usize;
 /// Rows of silence that an utterance begins with, when it follows another: left context that the model is used to.
 const LEAD_IN_ROWS: u64 = 5;
+
+/// How far before its number times 60 ms a row begins, in ns.
+const ROW_LEAD_NS: u64 = 17_500_000;
 
 /// Where the utterance's current call stands. A call that failed is made again from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +123,7 @@ pub struct Stream {
     /// Tokens and pieces of the utterance that events have told of.
     told: (usize, usize),
     advanced_ns: u64,
+    safe_ns: u64,
     events: VecDeque<Event>,
 }
 
@@ -152,6 +160,7 @@ impl Stream {
             recognised: Recognised::new(options.spacing),
             told: (0, 0),
             advanced_ns: 0,
+            safe_ns: 0,
             events: VecDeque::new(),
             model,
             options,
@@ -177,7 +186,7 @@ impl Stream {
         self.finishing = false;
         self.recognised.reset();
         self.events.clear();
-        self.advanced_ns = 0;
+        (self.advanced_ns, self.safe_ns) = (0, 0);
     }
 
     /// Changes what stands between Chinese and English, from the next word on.
@@ -341,15 +350,19 @@ impl Stream {
         if let Some(row) = self.endpoint.limit() {
             self.split(row);
         }
-        self.advance(self.given_out_ns());
+        // The rows that come next begin half a row before their number says.
+        let now_ns = self.given_out_ns().saturating_sub(ROW_LEAD_NS);
+        let waits = self.options.endpoint_silence_ms > 0 && self.cif.would_fire(self.model.cif_tail_threshold);
+        let waiting_ns = self.times.onset_ns().filter(|_| waits);
+        self.advance(self.given_out_ns(), self.times.earliest_ns(now_ns), waiting_ns);
         self.forget();
     }
 
     fn end_by_silence(&mut self, silent: u64) {
-        let end_ns = self.given_out_ns();
         self.end_utterance();
-        self.advance(end_ns);
         let lead_in = silent.min(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
+        let end_ns = self.given_out_ns();
+        self.advance(end_ns, end_ns.saturating_sub(samples_to_ns(lead_in) + ROW_LEAD_NS), None);
         let given_out = self.origin + self.given_out * SAMPLES_PER_STACK;
         self.begin_utterance(given_out.saturating_sub(lead_in).max(self.origin));
         self.forget();
@@ -357,7 +370,8 @@ impl Stream {
 
     fn end_of_stream(&mut self) {
         self.end_utterance();
-        self.advance(samples_to_ns(self.samples()));
+        let end_ns = samples_to_ns(self.samples());
+        self.advance(end_ns, end_ns, None);
         self.begin_utterance(self.samples());
         self.finishing = false;
         self.forget();
@@ -414,9 +428,10 @@ impl Stream {
         self.told.0 > told.0
     }
 
-    fn advance(&mut self, until_ns: u64) {
+    fn advance(&mut self, until_ns: u64, safe_ns: u64, waiting_ns: Option<u64>) {
         self.advanced_ns = self.advanced_ns.max(until_ns);
-        self.events.push_back(Event::Advanced { until_ns: self.advanced_ns });
+        self.safe_ns = self.safe_ns.max(safe_ns.min(self.advanced_ns));
+        self.events.push_back(Event::Advanced { until_ns: self.advanced_ns, safe_ns: self.safe_ns, waiting_ns });
     }
 
     /// Begins a new utterance at sample number `origin`, which must still be held.

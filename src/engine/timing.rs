@@ -85,6 +85,17 @@ impl TokenTimes {
         self.fire(heard_ns, 0.0)
     }
 
+    /// Before this time no token starts that has not fired yet, when rows up to `now_ns` were taken; not more than 600 ms
+    /// before `now_ns`, since weight that waits longer may never become a token.
+    pub fn earliest_ns(&self, now_ns: u64) -> u64 {
+        self.onset_ns.map_or(now_ns, |onset_ns| onset_ns.clamp(now_ns.saturating_sub(MAX_TOKEN_NS), now_ns))
+    }
+
+    /// Where the token that has not fired yet was first heard.
+    pub fn onset_ns(&self) -> Option<u64> {
+        self.onset_ns
+    }
+
     fn span(&mut self, start_ns: u64, end_ns: u64) -> Span {
         let end_ns = end_ns.max(self.previous_end_ns);
         let earliest = self.previous_end_ns.max(end_ns.saturating_sub(MAX_TOKEN_NS));
@@ -132,6 +143,15 @@ mod tests {
     fn the_tail_ends_where_sound_ended() {
         assert_eq!(spans(&[0.5, 0.25, 0.0, 0.0, 0.0, 0.0], true), [(0, 120)]);
         assert_eq!(spans(&[0.0, 0.0], true), [(120, 120)]);
+    }
+
+    #[test]
+    fn what_may_still_come() {
+        let mut times = TokenTimes::default();
+        assert_eq!(times.earliest_ns(5), 5);
+        times.row(0.2, 0.0, 100_000_000, 160_000_000);
+        assert_eq!(times.earliest_ns(160_000_000), 100_000_000);
+        assert_eq!(times.earliest_ns(1_000_000_000), 400_000_000);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The only place with threads: who runs the networks, and for whom.
 
+pub mod queue;
 pub mod slot;
 pub mod worker;
 
+pub use queue::Queue;
 pub use slot::Canceller;
 pub use worker::{Client, Worker};
 

@@ -1,0 +1,64 @@
+//! The LATENCY query: how much later than its audio a text may come.
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::imp::ParaformerAsr;
+use super::settings::Settings;
+use super::{CaptionMode, Output};
+
+/// A token is given out by then at the latest: it may begin so long before its fire.
+const TOKEN_MS: u64 = 600;
+
+/// What the element adds to the latency of a live pipeline.
+pub fn own(settings: &Settings) -> gst::ClockTime {
+    // Sizes that cannot be used fail at READY; until then the default's delay is as good as any.
+    let model_ms = settings.windows().unwrap_or_default().delay_ms();
+    let text_ms = match (settings.output, settings.caption_mode) {
+        (Output::Tokens, _) => TOKEN_MS,
+        (Output::Captions, CaptionMode::Progressive) => 0,
+        (Output::Captions, CaptionMode::Final) => {
+            u64::from(settings.shape.max_duration_ms) + u64::from(settings.endpoint_silence_ms)
+        }
+    };
+    gst::ClockTime::from_mseconds(model_ms + u64::from(settings.latency_ms) + text_ms)
+}
+
+impl ParaformerAsr {
+    /// Answers the query: upstream's latency, and ours where that is live. It is answered before caps and model are there.
+    pub fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        if !self.sinkpad.peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, min, max) = upstream.result();
+        if live {
+            let own = own(&self.settings());
+            query.set(true, min + own, max.map(|max| max + own));
+        } else {
+            query.set(false, min, max);
+        }
+        true
+    }
+
+    /// Whether upstream is live, and its least latency; asks once until the next state change.
+    pub fn upstream(&self) -> (bool, gst::ClockTime) {
+        let mut known = self.lock(&self.upstream);
+        *known.get_or_insert_with(|| {
+            let mut query = gst::query::Latency::new();
+            if self.sinkpad.peer_query(&mut query) {
+                let (live, min, _) = query.result();
+                return (live, min);
+            }
+            (false, gst::ClockTime::ZERO)
+        })
+    }
+
+    /// Tells the pipeline that the latency is another.
+    pub fn latency_changed(&self) {
+        let obj = self.obj();
+        let message = gst::message::Latency::builder().src(&*obj).build();
+        // Without a bus nobody listens.
+        let _ = obj.post_message(message);
+    }
+}

@@ -1,0 +1,73 @@
+//! Health of one stream: what the property `stats` shows.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Delays that percentiles are taken of: the newest.
+const DELAYS: usize = 1024;
+
+/// Counters since the stream began.
+#[derive(Debug, Default)]
+pub struct Stats {
+    chunks: u64,
+    audio_ns: u64,
+    busy_ns: u64,
+    skipped_ns: u64,
+    delays_ms: VecDeque<u32>,
+    max_delay_ms: u32,
+}
+
+impl Stats {
+    /// Starts anew.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes audio that was recognised: how long it lasts, in how many calls, and how long that took.
+    pub fn recognised(&mut self, chunks: u64, audio_ns: u64, took: Duration) {
+        self.chunks += chunks;
+        self.audio_ns += audio_ns;
+        self.busy_ns += took.as_nanos() as u64;
+    }
+
+    /// Notes audio that was skipped.
+    pub fn skipped(&mut self, ns: u64) {
+        self.skipped_ns += ns;
+    }
+
+    /// Notes a delay; says whether it is the longest so far.
+    pub fn delayed(&mut self, delay_ms: u32) -> bool {
+        if self.delays_ms.len() == DELAYS {
+            self.delays_ms.pop_front();
+        }
+        self.delays_ms.push_back(delay_ms);
+        let longest = delay_ms > self.max_delay_ms;
+        self.max_delay_ms = self.max_delay_ms.max(delay_ms);
+        longest
+    }
+
+    /// The longest delay, in ms.
+    pub fn max_delay_ms(&self) -> u32 {
+        self.max_delay_ms
+    }
+
+    /// All of it.
+    pub fn structure(&self, queued_ns: u64, streams: usize, precision: &str) -> gst::Structure {
+        let mut delays: Vec<u32> = self.delays_ms.iter().copied().collect();
+        delays.sort_unstable();
+        let percentile = |part: usize| delays.get((delays.len() * part / 100).min(delays.len().saturating_sub(1)));
+        let factor = if self.audio_ns == 0 { 0.0 } else { self.busy_ns as f64 / self.audio_ns as f64 };
+        gst::Structure::builder("stats")
+            .field("chunks", self.chunks)
+            .field("audio", self.audio_ns)
+            .field("real-time-factor", factor)
+            .field("delay-p50", percentile(50).copied().unwrap_or(0))
+            .field("delay-p95", percentile(95).copied().unwrap_or(0))
+            .field("delay-max", self.max_delay_ms)
+            .field("queued", queued_ns)
+            .field("skipped", self.skipped_ns)
+            .field("streams", streams as u32)
+            .field("precision", precision)
+            .build()
+    }
+}

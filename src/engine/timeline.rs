@@ -1,0 +1,148 @@
+//! The samples of a stream on the pipeline's clock: which time each sample has, and whether audio that comes goes on.
+//!
+//! Audio is placed by counting samples from an anchor. A sender's clock drifts against ours, so where its times are a
+//! little off the count, the count slews after them, by at most a thousandth. Small holes are filled with silence;
+//! larger ones, and jumps back, begin anew.
+
+use std::collections::VecDeque;
+
+use super::time::{NS_PER_MS, NS_PER_SAMPLE, SAMPLES_PER_MS, ns_to_samples, samples_to_ns};
+
+/// A time this near to the expected one is drift or jitter.
+pub const TOLERANCE_NS: u64 = 40 * NS_PER_MS;
+/// The longest hole that is filled with silence.
+pub const LONGEST_FILL_NS: u64 = 300 * NS_PER_MS;
+/// Errors below this are rounding.
+const DEAD_ZONE_NS: i64 = NS_PER_MS as i64;
+/// Samples between two corrections: a second.
+const CORRECTION_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
+/// How far one correction may go for each of those: a thousandth.
+const MAX_CORRECTION_NS: i64 = NS_PER_MS as i64;
+/// Corrections that are remembered: two minutes, far more than any result looks back.
+const MAX_ANCHORS: usize = 120;
+
+/// Where audio that comes stands to the audio before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// It goes on.
+    Continues,
+    /// It goes on after a small hole.
+    AfterHole {
+        /// Samples of silence that fill it.
+        samples: u64,
+    },
+    /// It is the first, or comes after a large hole, or jumps back.
+    Breaks,
+}
+
+/// The times of a stream's samples.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline {
+    /// Samples whose times are known, in order; between them, and after the last, time goes as samples do.
+    anchors: VecDeque<(u64, u64)>,
+}
+
+impl Timeline {
+    /// Forgets everything: the next audio breaks.
+    pub fn reset(&mut self) {
+        self.anchors.clear();
+    }
+
+    /// Whether a sample has a time.
+    pub fn is_anchored(&self) -> bool {
+        !self.anchors.is_empty()
+    }
+
+    /// Sample number `sample` is at `pts_ns`: what came before has no more to do with what comes.
+    pub fn anchor(&mut self, sample: u64, pts_ns: u64) {
+        self.anchors.clear();
+        self.anchors.push_back((sample, pts_ns));
+    }
+
+    /// Where audio at `pts_ns` stands that would be sample number `sample`. Slews the clock after it where it goes on.
+    pub fn place(&mut self, sample: u64, pts_ns: u64) -> Placement {
+        let Some(&(anchored, _)) = self.anchors.back() else { return Placement::Breaks };
+        let expected_ns = self.pts_ns(samples_to_ns(sample));
+        let early = expected_ns.saturating_sub(pts_ns);
+        let late = pts_ns.saturating_sub(expected_ns);
+        if late > LONGEST_FILL_NS || early > TOLERANCE_NS {
+            return Placement::Breaks;
+        }
+        if late > TOLERANCE_NS {
+            return Placement::AfterHole { samples: ns_to_samples(late + NS_PER_SAMPLE / 2) };
+        }
+        let error = late as i64 - early as i64;
+        if error.abs() > DEAD_ZONE_NS && sample - anchored >= CORRECTION_SAMPLES {
+            let correction = error.clamp(-MAX_CORRECTION_NS, MAX_CORRECTION_NS);
+            self.anchors.push_back((sample, expected_ns.saturating_add_signed(correction)));
+            if self.anchors.len() > MAX_ANCHORS {
+                self.anchors.pop_front();
+            }
+        }
+        Placement::Continues
+    }
+
+    /// The time on the clock of a time in samples, in ns; 0 where nothing is anchored.
+    pub fn pts_ns(&self, stream_ns: u64) -> u64 {
+        let sample = ns_to_samples(stream_ns);
+        let after = self.anchors.partition_point(|&(anchor, _)| anchor <= sample);
+        let Some(&(anchor, pts_ns)) = self.anchors.get(after.saturating_sub(1)) else { return 0 };
+        let anchor_ns = samples_to_ns(anchor);
+        (pts_ns + stream_ns.saturating_sub(anchor_ns)).saturating_sub(anchor_ns.saturating_sub(stream_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = NS_PER_MS;
+
+    fn anchored() -> Timeline {
+        let mut timeline = Timeline::default();
+        timeline.anchor(1600, 5000 * MS);
+        timeline
+    }
+
+    #[test]
+    fn times_count_from_the_anchor() {
+        let timeline = anchored();
+        assert_eq!(timeline.pts_ns(100 * MS), 5000 * MS);
+        assert_eq!(timeline.pts_ns(350 * MS), 5250 * MS);
+        assert_eq!(timeline.pts_ns(40 * MS), 4940 * MS);
+        assert_eq!(Timeline::default().pts_ns(7), 0);
+    }
+
+    #[test]
+    fn holes_by_their_length() {
+        // Sample 3200 is expected at 5100 ms.
+        for (pts_ms, expected) in [
+            (5100, Placement::Continues),
+            (5140, Placement::Continues),
+            (5060, Placement::Continues),
+            (5141, Placement::AfterHole { samples: 656 }),
+            (5400, Placement::AfterHole { samples: 4800 }),
+            (5401, Placement::Breaks),
+            (5059, Placement::Breaks),
+        ] {
+            assert_eq!(anchored().place(3200, pts_ms * MS), expected, "{pts_ms} ms");
+        }
+        assert_eq!(Timeline::default().place(0, 0), Placement::Breaks);
+    }
+
+    #[test]
+    fn a_sender_that_drifts_is_followed_for_days() {
+        // 200 ppm fast, for 48 h, in blocks of 100 ms.
+        let mut timeline = Timeline::default();
+        timeline.anchor(0, 0);
+        let mut worst = 0;
+        for block in 0..48 * 36_000u64 {
+            let sample = block * 1600;
+            let pts_ns = block * 100_020_000;
+            assert_eq!(timeline.place(sample, pts_ns), Placement::Continues);
+            worst = worst.max(timeline.pts_ns(samples_to_ns(sample)).abs_diff(pts_ns));
+        }
+        assert!(worst < 3 * MS, "{worst}");
+        assert!(timeline.anchors.len() <= MAX_ANCHORS);
+    }
+}
