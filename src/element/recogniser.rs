@@ -35,6 +35,8 @@ pub struct Recogniser {
     transcript_ends: VecDeque<u64>,
     /// Up to where progressive captions are told of.
     shown_ns: u64,
+    /// The last chunk of an utterance is to be shown.
+    utterance_ended: bool,
     output: Output,
     min_confidence: f64,
     partial_results: bool,
@@ -58,6 +60,7 @@ impl Recogniser {
             progressive: ProgressiveCaption::new(settings.shape),
             transcript_ends: VecDeque::new(),
             shown_ns: 0,
+            utterance_ended: false,
             output: Output::default(),
             min_confidence: 0.0,
             partial_results: true,
@@ -145,6 +148,7 @@ impl Recogniser {
         self.transcript_ends.clear();
         self.output.reset();
         self.shown_ns = 0;
+        self.utterance_ended = false;
     }
 
     /// Takes what is to be handed on.
@@ -306,6 +310,7 @@ impl Recogniser {
         self.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
         if hypothesis.is_final {
             self.finals.end_utterance();
+            self.utterance_ended = true;
             let end_ns = hypothesis.tokens.last().map_or(0, |token| self.timeline.pts_ns(token.end_ns));
             self.transcript_ends.push_back(end_ns);
             self.release();
@@ -331,7 +336,7 @@ impl Recogniser {
                     }
                     self.shown_ns = until_ns;
                 }
-                if self.ends_utterance() {
+                if std::mem::take(&mut self.utterance_ended) {
                     self.progressive.end_utterance();
                 }
             }
@@ -343,10 +348,6 @@ impl Recogniser {
             (OutputKind::Tokens, _) => self.output.gap(safe_ns),
         }
         self.release();
-    }
-
-    fn ends_utterance(&self) -> bool {
-        !self.transcript_ends.is_empty()
     }
 
     /// Hands on the captions that are finished, and the ends of the utterances that are complete with them.

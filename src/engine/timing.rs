@@ -66,11 +66,15 @@ impl TokenTimes {
 
     /// A token fires at `at_ns`; `rest` is the weight that its last row leaves for the next one.
     pub fn fire(&mut self, at_ns: u64, rest: f32) -> Span {
+        self.end(at_ns, rest, 1.0)
+    }
+
+    fn end(&mut self, at_ns: u64, rest: f32, weight: f32) -> Span {
         let at_ns = at_ns.max(self.previous_end_ns);
         let onset_ns = self.onset_ns.take().unwrap_or(at_ns);
         self.onset_ns = (rest > ONSET_ALPHA).then_some(at_ns);
         match self.pause.take() {
-            Some(pause) if pause.weight >= 0.5 => {
+            Some(pause) if 2.0 * pause.weight >= weight => {
                 self.onset_ns = Some(pause.end_ns);
                 self.span(onset_ns, pause.start_ns)
             }
@@ -79,10 +83,10 @@ impl TokenTimes {
         }
     }
 
-    /// The tail makes the last token fire, by `end_ns`, the end of the utterance.
-    pub fn tail(&mut self, end_ns: u64) -> Span {
+    /// The tail makes the last token fire, whose weight without it is `integral`, by `end_ns`, the end of the utterance.
+    pub fn tail(&mut self, end_ns: u64, integral: f32) -> Span {
         let heard_ns = if self.heard_ns > self.previous_end_ns { self.heard_ns.min(end_ns) } else { end_ns };
-        self.fire(heard_ns, 0.0)
+        self.end(heard_ns, 0.0, integral)
     }
 
     /// Before this time no token starts that has not fired yet, when rows up to `now_ns` were taken; not more than 600 ms
@@ -120,7 +124,7 @@ mod tests {
             }
         }
         if tail {
-            found.push(times.tail(60 * alphas.len() as u64));
+            found.push(times.tail(60 * alphas.len() as u64, integral));
         }
         found.iter().map(|span| (span.start_ns, span.end_ns)).collect()
     }
@@ -143,6 +147,8 @@ mod tests {
     fn the_tail_ends_where_sound_ended() {
         assert_eq!(spans(&[0.5, 0.25, 0.0, 0.0, 0.0, 0.0], true), [(0, 120)]);
         assert_eq!(spans(&[0.0, 0.0], true), [(120, 120)]);
+        // A noise at the very end does not pull the token there.
+        assert_eq!(spans(&[0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.06], true), [(0, 120)]);
     }
 
     #[test]
