@@ -289,10 +289,10 @@ impl Stream {
         for row in first..end {
             let (alpha, stack) = (self.encoded.alphas[row], zeros + row as i64);
             let time_ns = |fraction| origin_ns + stack_time_ns(stack, fraction);
-            eprintln!("{} {:.3} {:.3}", time_ns(0.0)/1000000, alpha, self.cif.integral());
-            eprintln!("{} {:.3} {:.3}", time_ns(0.0)/1000000, alpha, self.cif.integral());
-            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0)/1000000, alpha, self.cif.integral());
-            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0)/1000000, alpha, self.cif.integral());
+            eprintln!("{} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
+            eprintln!("{} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
+            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
+            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
             self.times.row(alpha, self.cif.integral(), time_ns(0.0), time_ns(1.0));
             let hidden = &self.encoded.encoded[row * dim..][..dim];
             if let Some(part) = self.cif.integrate(alpha, hidden, &mut self.embeddings) {

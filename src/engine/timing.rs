@@ -70,7 +70,9 @@ impl TokenTimes {
     }
 
     fn end(&mut self, at_ns: u64, rest: f32, weight: f32) -> Span {
-        let at_ns = at_ns.max(self.previous_end_ns);
+        // A trace of alpha in a pause may complete a token that was spoken before it.
+        let in_pause = self.silent_rows >= PAUSE_ROWS && self.onset_ns.is_some();
+        let at_ns = if in_pause { at_ns.min(self.heard_ns) } else { at_ns }.max(self.previous_end_ns);
         let onset_ns = self.onset_ns.take().unwrap_or(at_ns);
         self.onset_ns = (rest > ONSET_ALPHA).then_some(at_ns);
         match self.pause.take() {
@@ -139,6 +141,8 @@ mod tests {
     fn a_token_that_waits_over_a_pause_ends_before_it() {
         let waits = [0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.75];
         assert_eq!(spans(&waits, false), [(0, 120), (480, 600)]);
+        let trace = [0.5, 0.48, 0.0, 0.0, 0.0, 0.0, 0.0, 0.02];
+        assert_eq!(spans(&trace, false), [(0, 120)]);
         let hardly = [0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.75];
         assert_eq!(spans(&hardly, false), [(420, 480)]);
     }
