@@ -60,10 +60,8 @@ impl Config {
         let defaults = Self::new();
         let config = Self {
             encoder_dim: reader.number("encoder_conf", "output_size")?,
-            decoder_layers: match reader.number("decoder_conf", "att_layer_num")? {
-                // Layers beyond att_layer_num have caches as well, so the number of blocks decides where it is known.
-                att => reader.number("decoder_conf", "num_blocks")?.or(att),
-            },
+            // Layers beyond att_layer_num have caches as well.
+            decoder_layers: reader.number("decoder_conf", "num_blocks")?,
             decoder_kernel: reader.number("decoder_conf", "kernel_size")?,
             cif_threshold: reader.number("predictor_conf", "threshold")?.unwrap_or(defaults.cif_threshold),
             cif_tail_threshold: reader

@@ -79,6 +79,11 @@ impl Detokenizer {
         }
     }
 
+    /// The number of the first piece of the word that is open, if there is one.
+    pub fn open_piece(&self) -> Option<usize> {
+        self.open.as_ref().map(|word| word.first_piece)
+    }
+
     /// Starts a new utterance. What is open is dropped: call [`finish`](Self::finish) first.
     pub fn reset(&mut self) {
         self.open = None;

@@ -53,6 +53,8 @@ pub struct Recognised {
     current: Hypothesis,
     detokenizer: Detokenizer,
     words: Vec<Word>,
+    /// For each display token the number of the piece after its last one.
+    token_ends: Vec<usize>,
 }
 
 impl Recognised {
@@ -90,6 +92,7 @@ impl Recognised {
     pub fn finish(&mut self) -> Option<Hypothesis> {
         self.close();
         self.detokenizer.reset();
+        self.token_ends.clear();
         let utterance = self.current.utterance;
         let mut last = std::mem::take(&mut self.current);
         if last.tokens.is_empty() {
@@ -107,10 +110,8 @@ impl Recognised {
         if kept == 0 {
             return None;
         }
-        // Pieces without text belong to no word, so the pieces are told apart by time, as the words were.
-        let last_end = self.current.tokens[kept - 1].end_ns;
-        let pieces = self.current.pieces.partition_point(|piece| piece.end_ns <= last_end);
-        let rest = self.current.pieces.split_off(pieces);
+        let rest = self.current.pieces.split_off(self.token_ends[kept - 1]);
+        self.token_ends.clear();
         self.current.tokens.truncate(kept);
         self.current.text = joined(&self.current.tokens);
         let mut last = std::mem::take(&mut self.current);
@@ -121,9 +122,16 @@ impl Recognised {
         Some(last)
     }
 
+    /// Where the word begins that is still open, if there is one.
+    pub fn open_start_ns(&self) -> Option<u64> {
+        let first = self.detokenizer.open_piece()?;
+        Some(self.current.pieces.get(first)?.start_ns)
+    }
+
     /// Starts a new stream: nothing recognised, utterance 0.
     pub fn reset(&mut self) {
         self.current = Hypothesis::default();
+        self.token_ends.clear();
         self.detokenizer.reset();
     }
 
@@ -135,6 +143,7 @@ impl Recognised {
                 self.current.text.push(' ');
             }
             self.current.text.push_str(&word.text);
+            self.token_ends.push(word.end_piece);
             self.current.tokens.push(DisplayToken {
                 start_ns: first.start_ns,
                 end_ns: last.end_ns,

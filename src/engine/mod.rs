@@ -11,6 +11,7 @@
 //! Reference: Gao et al., "Paraformer: Fast and Accurate Parallel Transformer for Non-autoregressive End-to-End Speech
 //! Recognition" (2022), and FunASR's `paraformer_streaming`.
 
+pub mod audio;
 pub mod chunk;
 pub mod cif;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod decoder;
 pub mod detokenizer;
 pub mod encoder;
 pub mod error;
+pub mod event;
 pub mod frontend;
 pub mod hypothesis;
 pub mod model;
@@ -32,10 +34,11 @@ pub mod yaml;
 
 pub use chunk::ChunkSize;
 pub use error::{Error, Result};
+pub use event::{Event, StreamOptions};
 pub use hypothesis::{DisplayToken, Hypothesis, Piece};
 pub use model::Model;
 pub use network::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network};
-pub use stream::{Event, Stream, StreamOptions};
+pub use stream::Stream;
 
 /// The sample rate of the graphs, in Hz. Other rates are resampled upstream.
 pub const SAMPLE_RATE: u32 = 16_000;

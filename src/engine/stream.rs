@@ -7,61 +7,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::chunk::{ChunkSize, Chunker};
+use super::audio::HeldAudio;
+use super::chunk::Chunker;
 use super::cif::Cif;
 use super::decoder::{Decoded, Decoder};
 use super::detokenizer::Spacing;
+use super::event::{Event, StreamOptions};
 use super::frontend::{FEATURE_DIM, Frontend, position};
-use super::hypothesis::{DisplayToken, Hypothesis, Piece, Recognised};
+use super::hypothesis::{Hypothesis, Piece, Recognised};
 use super::model::Model;
 use super::network::{EncoderOutput, Network};
 use super::segment::endpoint::Endpoint;
 use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
 use super::timing::{Span, TokenTimes};
 use super::{Result, encoder};
-
-/// How a stream is recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamOptions {
-    /// The windows.
-    pub chunk_size: ChunkSize,
-    /// Silence that ends an utterance, in ms; 0: never.
-    pub endpoint_silence_ms: u32,
-    /// The longest utterance, in ms; 0: no limit.
-    pub max_utterance_ms: u32,
-    /// What stands between Chinese and English.
-    pub spacing: Spacing,
-}
-
-impl Default for StreamOptions {
-    fn default() -> Self {
-        Self {
-            chunk_size: ChunkSize::default(),
-            endpoint_silence_ms: 800,
-            max_utterance_ms: 30_000,
-            spacing: Spacing::default(),
-        }
-    }
-}
-
-/// What a stream says, in order. Times are ns of its samples: sample 0 of the stream, or of the first after
-/// [`Stream::reset`], is at 0.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A display token is closed. Each comes once, in the order of the text.
-    Token(DisplayToken),
-    /// The utterance's text has grown, or is final.
-    Hypothesis(Hypothesis),
-    /// Every token that fires before this time has come.
-    Advanced {
-        /// Up to here.
-        until_ns: u64,
-        /// No token that is still to come starts before this time, but for one that waited over 600 ms for its last part.
-        safe_ns: u64,
-        /// Where that one starts, if there is one: the end of the utterance will make it fire.
-        waiting_ns: Option<u64>,
-    },
-}
 
 /// The samples given to the front end at once: a tenth of a usual stride.
 const BLOCK: usize = SAMPLES_PER_STACK as usize;
@@ -96,11 +55,7 @@ enum Ending {
 pub struct Stream {
     model: Arc<Model>,
     options: StreamOptions,
-    /// Samples that the utterance, or the one after it, still needs; the first is number `audio_start`.
-    audio: Vec<f32>,
-    audio_start: u64,
-    /// The number of the next sample for the front end.
-    fed: u64,
+    audio: HeldAudio,
     /// The number of the sample at which the utterance begins.
     origin: u64,
     finishing: bool,
@@ -139,9 +94,7 @@ impl Stream {
     pub fn new(model: Arc<Model>, options: StreamOptions) -> Self {
         let sizes = model.sizes();
         Self {
-            audio: Vec::new(),
-            audio_start: 0,
-            fed: 0,
+            audio: HeldAudio::default(),
             origin: 0,
             finishing: false,
             flushed: false,
@@ -169,7 +122,7 @@ impl Stream {
 
     /// Takes samples: 16 kHz, mono, -1 to 1.
     pub fn push(&mut self, samples: &[f32]) {
-        self.audio.extend_from_slice(samples);
+        self.audio.push(samples);
     }
 
     /// Ends the utterance after what was pushed: the steps that follow make the final call. Samples pushed later begin a
@@ -180,8 +133,7 @@ impl Stream {
 
     /// Forgets everything; the next sample is number 0 of utterance 0.
     pub fn reset(&mut self) {
-        self.audio.clear();
-        (self.audio_start, self.fed, self.origin) = (0, 0, 0);
+        self.audio.reset();
         self.begin_utterance(0);
         self.finishing = false;
         self.recognised.reset();
@@ -201,10 +153,10 @@ impl Stream {
 
     /// The number of samples pushed since the start or [`reset`](Self::reset).
     pub fn samples(&self) -> u64 {
-        self.audio_start + self.audio.len() as u64
+        self.audio.end()
     }
 
-    /// Every token that fires before this time, in ns, has come as an event.
+    /// Up to where rows have been given out, in ns.
     pub fn advanced_ns(&self) -> u64 {
         self.advanced_ns
     }
@@ -226,15 +178,14 @@ impl Stream {
     }
 
     fn gather(&mut self, network: &mut dyn Network) -> Result<bool> {
-        while !self.chunker.ready() && self.fed < self.samples() {
-            let first = (self.fed - self.audio_start) as usize;
-            let block = &self.audio[first..self.audio.len().min(first + BLOCK)];
-            self.fed += block.len() as u64;
+        while !self.chunker.ready() && !self.audio.is_taken() {
             let (model, scale) = (&self.model, self.model.feature_scale());
+            let block = self.audio.take(BLOCK);
             self.frontend.push(&model.fbank, &model.cmvn, scale, block, self.chunker.rows_mut());
         }
         let stride = self.options.chunk_size.stride();
-        if self.chunker.ready() {
+        // After the flush there is only the final call, also where it happens to be a whole stride long.
+        if !self.flushed && self.chunker.ready() {
             self.encode(network, stride)?;
             let left = self.options.chunk_size.left();
             let silence = self.integrate(left, left + stride);
@@ -270,6 +221,7 @@ impl Stream {
                 fire.at_ns = fire.at_ns.min(end_ns);
                 fire.span = Span { start_ns: fire.span.start_ns.min(end_ns), end_ns: fire.span.end_ns.min(end_ns) };
             }
+            self.times.limit(end_ns);
             self.tail(end_ns);
         }
         self.phase = Phase::Decode(Ending::Finish);
@@ -289,10 +241,6 @@ impl Stream {
         for row in first..end {
             let (alpha, stack) = (self.encoded.alphas[row], zeros + row as i64);
             let time_ns = |fraction| origin_ns + stack_time_ns(stack, fraction);
-            eprintln!("{} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
-            eprintln!("{} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
-            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
-            eprintln!("ROW {} {:.3} {:.3}", time_ns(0.0) / 1000000, alpha, self.cif.integral());
             self.times.row(alpha, self.cif.integral(), time_ns(0.0), time_ns(1.0));
             let hidden = &self.encoded.encoded[row * dim..][..dim];
             if let Some(part) = self.cif.integrate(alpha, hidden, &mut self.embeddings) {
@@ -434,7 +382,8 @@ impl Stream {
     }
 
     fn advance(&mut self, until_ns: u64, safe_ns: u64, waiting_ns: Option<u64>) {
-        self.advanced_ns = self.advanced_ns.max(until_ns);
+        self.advanced_ns = self.advanced_ns.max(until_ns.min(samples_to_ns(self.samples())));
+        let safe_ns = self.recognised.open_start_ns().map_or(safe_ns, |open_ns| open_ns.min(safe_ns));
         self.safe_ns = self.safe_ns.max(safe_ns.min(self.advanced_ns));
         self.events.push_back(Event::Advanced { until_ns: self.advanced_ns, safe_ns: self.safe_ns, waiting_ns });
     }
@@ -442,7 +391,7 @@ impl Stream {
     /// Begins a new utterance at sample number `origin`, which must still be held.
     fn begin_utterance(&mut self, origin: u64) {
         self.origin = origin;
-        self.fed = origin;
+        self.audio.rewind(origin);
         self.flushed = false;
         self.phase = Phase::Gather;
         self.frontend.reset();
@@ -460,8 +409,6 @@ impl Stream {
     /// Drops the samples that neither this utterance nor the next one needs.
     fn forget(&mut self) {
         let next = self.origin + self.given_out.saturating_sub(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
-        let unneeded = (next.min(self.fed) - self.audio_start) as usize;
-        self.audio.drain(..unneeded.min(self.audio.len()));
-        self.audio_start += unneeded as u64;
+        self.audio.forget(next);
     }
 }

@@ -97,6 +97,13 @@ impl TokenTimes {
         self.onset_ns.map_or(now_ns, |onset_ns| onset_ns.clamp(now_ns.saturating_sub(MAX_TOKEN_NS), now_ns))
     }
 
+    /// The audio ends at `end_ns`: nothing lies after it.
+    pub fn limit(&mut self, end_ns: u64) {
+        self.previous_end_ns = self.previous_end_ns.min(end_ns);
+        self.heard_ns = self.heard_ns.min(end_ns);
+        self.onset_ns = self.onset_ns.map(|onset_ns| onset_ns.min(end_ns));
+    }
+
     /// Where the token that has not fired yet was first heard.
     pub fn onset_ns(&self) -> Option<u64> {
         self.onset_ns

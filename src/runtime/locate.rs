@@ -1,6 +1,7 @@
 //! Where the model is, when no path is set: the places where FunASR's own tools put it, then the built-in one.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::layout::ModelSource;
@@ -41,11 +42,27 @@ impl Surroundings {
         if let Some(path) = model_path.or(self.model_path.as_deref()) {
             return ModelSource::Directory(path.into());
         }
-        let cache = self.modelscope_cache.clone().or_else(|| Some(self.home.as_ref()?.join(".cache/modelscope/hub")));
-        let roots = cache.into_iter().flat_map(|cache| [cache.clone(), cache.join("models")]);
-        let mut folders = MODELS.iter().flat_map(|model| roots.clone().map(move |root| root.join(model)));
-        folders.find(|folder| folder.is_dir()).map_or(ModelSource::BuiltIn, ModelSource::Directory)
+        let roots: Vec<PathBuf> = match (&self.modelscope_cache, &self.home) {
+            (Some(cache), _) => vec![cache.clone()],
+            (None, Some(home)) => vec![home.join(".cache/modelscope/hub"), home.join(".cache/modelscope")],
+            (None, None) => Vec::new(),
+        };
+        let found = MODELS.iter().find_map(|model| roots.iter().find_map(|root| in_cache(root, model)));
+        found.map_or(ModelSource::BuiltIn, ModelSource::Directory)
     }
+}
+
+/// The folder of a model in a cache of ModelScope: `OWNER/NAME`, with and without `models/` before it, as tools up to
+/// 1.37 lay it out; then the newest of `models/OWNER--NAME/snapshots/`, as later ones do.
+fn in_cache(root: &Path, model: &str) -> Option<PathBuf> {
+    let plain = [root.join(model), root.join("models").join(model)];
+    if let Some(folder) = plain.into_iter().find(|folder| folder.is_dir()) {
+        return Some(folder);
+    }
+    let snapshots = root.join("models").join(model.replace('/', "--")).join("snapshots");
+    let folders =
+        fs::read_dir(snapshots).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    folders.max_by_key(|folder| fs::metadata(folder).and_then(|found| found.modified()).ok())
 }
 
 #[cfg(test)]
@@ -67,6 +84,11 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             assert_eq!(around.locate(None), ModelSource::Directory(folder));
         }
+        let later = home.path().join(".cache/modelscope/models").join(MODELS[0].replace('/', "--"));
+        std::fs::create_dir_all(later.join("snapshots/master")).unwrap();
+        assert_eq!(around.locate(None), ModelSource::Directory(hub.join(MODELS[0])));
+        std::fs::remove_dir_all(&hub).unwrap();
+        assert_eq!(around.locate(None), ModelSource::Directory(later.join("snapshots/master")));
         around.modelscope_cache = Some("/elsewhere".into());
         assert_eq!(around.locate(None), ModelSource::BuiltIn);
         around.model_path = Some("/variable".into());

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -43,12 +44,12 @@ pub struct SharedModel {
     pub warnings: Vec<String>,
 }
 
-/// What makes two requests the same. The files' lengths and times are part of it: a folder whose files were replaced
-/// holds another model.
+/// What makes two requests the same. The files' numbers, lengths and times are part of it: a folder whose files were
+/// replaced holds another model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     encoder: PathBuf,
-    files: Vec<(u64, Option<SystemTime>)>,
+    files: Vec<(u64, u64, Option<SystemTime>)>,
     precision: Precision,
     provider: Provider,
 }
@@ -146,7 +147,9 @@ fn key(source: &ModelSource, graphs: &Graphs, precision: Precision, provider: Pr
     let files = match source {
         ModelSource::BuiltIn => Vec::new(),
         ModelSource::Directory(_) => paths
-            .map(|path| fs::metadata(path).map_or((0, None), |found| (found.len(), found.modified().ok())))
+            .map(|path| {
+                fs::metadata(path).map_or((0, 0, None), |found| (found.ino(), found.len(), found.modified().ok()))
+            })
             .collect(),
     };
     Key { encoder, files, precision, provider }

@@ -32,7 +32,12 @@ impl<T> Clone for Canceller<T> {
 impl<T> Canceller<T> {
     /// Ends the wait at once, with [`Error::Cancelled`], and every one that begins before [`resume`](Self::resume).
     pub fn cancel(&self) {
-        self.0.lock().cancelled = true;
+        let mut state = self.0.lock();
+        state.cancelled = true;
+        // Also the call that is waited for: it stays broken off if calls are let through again at once.
+        state.call += 1;
+        state.result = None;
+        drop(state);
         self.0.changed.notify_all();
     }
 
@@ -62,8 +67,7 @@ impl<T> Slot<T> {
 
     /// Whether the result of a call is still waited for.
     pub fn wanted(&self, call: u64) -> bool {
-        let state = self.lock();
-        state.call == call && !state.cancelled
+        self.lock().call == call
     }
 
     /// Hands over the result of a call. It is dropped where nobody waits for it any more.
@@ -75,14 +79,11 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Waits for the result of the latest call. Errors: [`Error::Cancelled`], and the call's own.
-    pub fn wait(&self) -> Result<T> {
+    /// Waits for the result of a call. Errors: [`Error::Cancelled`], and the call's own.
+    pub fn wait(&self, call: u64) -> Result<T> {
         let mut state = self.lock();
         loop {
-            if state.cancelled {
-                // A later call has another number, so what this one gives is dropped.
-                state.call += 1;
-                state.result = None;
+            if state.call != call {
                 return Err(Error::Cancelled);
             }
             if let Some(result) = state.result.take() {

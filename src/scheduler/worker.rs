@@ -147,7 +147,7 @@ impl Client {
         state.jobs.push_back(Job { call, buffers, number, slot: self.slot.clone() });
         drop(state);
         self.shared.changed.notify_all();
-        self.buffers = Some(self.slot.wait()?);
+        self.buffers = Some(self.slot.wait(number)?);
         Ok(())
     }
 }

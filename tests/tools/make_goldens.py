@@ -9,13 +9,6 @@ Steps, all of them if none is named, in this order:
     funasr     goldens/funasr_onnx.jsonl, by funasr_onnx, compared with host_loop.jsonl
     recordings goldens/shared_speech.jsonl, for the recordings in DIR; they stay outside the repository and the goldens name
                them by file name and sha256. Left out without --recordings.
-
-How far a golden can be demanded of another implementation is found by computing it again with features that are off by
-up to 1e-4, as another FFT's may be: float rounding, which the int8 graphs amplify. Each line says what was seen:
-    exact          "calls": every call gives the same ids; "tokens": the same ids in all, but one may fall into the call
-                   beside it; "none": a few ids differ
-    edits          the largest edit distance seen (0 unless exact is "none")
-    time_noise_ms  the largest change of a fire time seen (of the cases with equal ids)
 """
 import argparse
 import hashlib
@@ -47,7 +40,6 @@ SILENCE_SAMPLES = 3 * 16000
 LONG_SAMPLES = 150 * 16000
 RECORDINGS = {"asr_example.wav": None, "vad_example.wav": 30 * 16000}
 SENTENCES = ["--seed", "1", "--count", "12"]
-FEATURE_NOISE, NOISE_RUNS = 1e-4, 6
 
 
 def model_directory(model):
@@ -128,46 +120,6 @@ The graphs are tiny-1's. To save space they are not here: a test copies `model_q
 """
 
 
-class NoisyHost(Host):
-    """A host whose features are a little off, differently in each run."""
-
-    noise = None
-
-    def frames(self, samples):
-        frames = super().frames(samples)
-        if self.noise is not None:
-            frames = (frames + self.noise.uniform(-FEATURE_NOISE, FEATURE_NOISE, frames.shape)).astype(np.float32)
-        return frames
-
-
-def edit_distance(a, b):
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        previous, row = row, [i]
-        for j, y in enumerate(b, 1):
-            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (x != y)))
-    return row[-1]
-
-
-def golden(host, samples):
-    """The oracle's result, and how much of it survives noise."""
-    host.noise = None
-    result = host.run(samples)
-    ids = [i for call in result["calls"] for i in call]
-    exact, edits, time_noise = "calls", 0, 0.0
-    for seed in range(NOISE_RUNS):
-        host.noise = np.random.RandomState(seed)
-        other = host.run(samples)
-        other_ids = [i for call in other["calls"] for i in call]
-        if other_ids != ids:
-            exact, edits = "none", max(edits, edit_distance(ids, other_ids))
-            continue
-        if other["calls"] != result["calls"] and exact == "calls":
-            exact = "tokens"
-        time_noise = max([time_noise, *(abs(a - b) for (_, a), (_, b) in zip(result["tokens"], other["tokens"]))])
-    return dict(result, exact=exact, edits=edits, time_noise_ms=round(time_noise, 2))
-
-
 def cases():
     """Every case of host_loop.jsonl, without its result."""
     speech, noise = len(read_wav(AUDIO / "speech.wav")), len(read_wav(AUDIO / "noise.wav"))
@@ -189,19 +141,19 @@ def remake_host_loop():
     for case in cases():
         key = (case["model"], case["precision"], tuple(case["chunk_size"]))
         if key not in hosts:
-            hosts = {key: NoisyHost(model_directory(case["model"]), case["chunk_size"], case["precision"])}
-        lines.append(dict(case, **golden(hosts[key], audio_of(case))))
+            hosts = {key: Host(model_directory(case["model"]), case["chunk_size"], case["precision"])}
+        lines.append(dict(case, **hosts[key].run(audio_of(case))))
         distinct.setdefault(key, set()).update(i for call in lines[-1]["calls"] for i in call)
     for key, ids in distinct.items():
         print(*key, "distinct tokens:", len(ids))
     write_lines(GOLDENS / "host_loop.jsonl", lines)
 
-    host = NoisyHost(model_directory("demo"), [5, 10, 5])
+    host = Host(model_directory("demo"), [5, 10, 5])
     lines = []
     for sentence in read_lines(AUDIO / "sentences" / "sentences.jsonl"):
         case = dict(model="demo", precision="int8", chunk_size=[5, 10, 5], audio="sentences/" + sentence["wav"], repeat=1,
                     samples=len(read_wav(AUDIO / "sentences" / sentence["wav"])))
-        lines.append(dict(case, text=sentence["text"], **golden(host, audio_of(case))))
+        lines.append(dict(case, text=sentence["text"], **host.run(audio_of(case))))
     write_lines(GOLDENS / "sentences.jsonl", lines)
 
 
@@ -212,8 +164,8 @@ def remake_recordings(directory):
         for model, precision in itertools.product(("demo", "tiny-1"), GRAPHS):
             case = dict(model=model, precision=precision, chunk_size=[5, 10, 5], audio=name, sha256=sha256, repeat=1,
                         samples=samples or len(read_wav(directory / name)))
-            host = NoisyHost(model_directory(model), case["chunk_size"], precision)
-            lines.append(dict(case, **golden(host, audio_of(case, directory))))
+            host = Host(model_directory(model), case["chunk_size"], precision)
+            lines.append(dict(case, **host.run(audio_of(case, directory))))
     write_lines(GOLDENS / "shared_speech.jsonl", lines)
 
 

@@ -1,0 +1,48 @@
+//! How a stream is recognised, and what it says.
+
+use super::chunk::ChunkSize;
+use super::detokenizer::Spacing;
+use super::hypothesis::{DisplayToken, Hypothesis};
+
+/// How a stream is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The windows.
+    pub chunk_size: ChunkSize,
+    /// Silence that ends an utterance, in ms; 0: never.
+    pub endpoint_silence_ms: u32,
+    /// The longest utterance, in ms; 0: no limit.
+    pub max_utterance_ms: u32,
+    /// What stands between Chinese and English.
+    pub spacing: Spacing,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            chunk_size: ChunkSize::default(),
+            endpoint_silence_ms: 800,
+            max_utterance_ms: 30_000,
+            spacing: Spacing::default(),
+        }
+    }
+}
+
+/// What a stream says, in order. Times are ns of its samples: sample 0 of the stream, or of the first after
+/// [`Stream::reset`], is at 0.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A display token is closed. Each comes once, in the order of the text.
+    Token(DisplayToken),
+    /// The utterance's text has grown, or is final.
+    Hypothesis(Hypothesis),
+    /// The rows up to a time have been given out.
+    Advanced {
+        /// Up to here, at 60 ms a row from the utterance's start. A row's weight lies up to 17.5 ms before that.
+        until_ns: u64,
+        /// No token that is still to come starts before this time, but for one that waited over 600 ms for its last part.
+        safe_ns: u64,
+        /// Where that one starts, if there is one: the end of the utterance will make it fire.
+        waiting_ns: Option<u64>,
+    },
+}
