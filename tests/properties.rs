@@ -536,6 +536,10 @@ fn no_token_fires_before_an_advance() {
                     told = if hypothesis.utterance == utterance { told } else { 0 };
                     utterance = hypothesis.utterance;
                     for piece in hypothesis.pieces.get(told..).unwrap_or_default() {
+                        // The pieces of a word are told of when it closes, and the last one closes it.
+                        if piece.text.ends_with("@@") {
+                            continue;
+                        }
                         assert!(piece.fire_ns + ROW_LEAD_NS >= until, "{what}: {piece:?} fired before {until}");
                     }
                     told = hypothesis.pieces.len();

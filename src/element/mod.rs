@@ -11,6 +11,7 @@ mod output;
 mod recogniser;
 mod settings;
 mod stats;
+mod task;
 
 glib::wrapper! {
     /// `paraformerasr`: 16 kHz speech in, text out.

@@ -90,11 +90,6 @@ impl Detokenizer {
         self.previous = None;
     }
 
-    /// Changes what stands between Chinese and English, from the next word on.
-    pub fn set_spacing(&mut self, spacing: Spacing) {
-        self.spacing = spacing;
-    }
-
     fn close(&mut self, mut word: Word, words: &mut Vec<Word>) {
         let (Some(first), Some(last)) = (word.text.chars().next(), word.text.chars().last()) else { return };
         let single = word.text.chars().nth(1).is_none();

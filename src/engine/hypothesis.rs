@@ -68,11 +68,6 @@ impl Recognised {
         &self.current
     }
 
-    /// Changes what stands between Chinese and English, from the next word on.
-    pub fn set_spacing(&mut self, spacing: Spacing) {
-        self.detokenizer.set_spacing(spacing);
-    }
-
     /// Takes a piece. The display tokens that it closes are appended to the utterance's.
     pub fn push(&mut self, piece: Piece) {
         let number = self.current.pieces.len();

@@ -11,7 +11,6 @@ use super::audio::HeldAudio;
 use super::chunk::Chunker;
 use super::cif::Cif;
 use super::decoder::{Decoded, Decoder};
-use super::detokenizer::Spacing;
 use super::event::{Event, StreamOptions};
 use super::frontend::{FEATURE_DIM, Frontend, position};
 use super::hypothesis::{Hypothesis, Piece, Recognised};
@@ -22,8 +21,6 @@ use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
 use super::timing::{Span, TokenTimes};
 use super::{Result, encoder};
 
-/// The samples given to the front end at once: a tenth of a usual stride.
-const BLOCK: usize = SAMPLES_PER_STACK as usize;
 /// Rows of silence that an utterance begins with, when it follows another: left context that the model is used to.
 const LEAD_IN_ROWS: u64 = 5;
 
@@ -75,8 +72,8 @@ pub struct Stream {
     decoded: Vec<Decoded>,
     endpoint: Endpoint,
     recognised: Recognised,
-    /// Tokens and pieces of the utterance that events have told of.
-    told: (usize, usize),
+    /// Tokens of the utterance that events have told of.
+    told: usize,
     advanced_ns: u64,
     safe_ns: u64,
     events: VecDeque<Event>,
@@ -111,7 +108,7 @@ impl Stream {
             decoded: Vec::new(),
             endpoint: Endpoint::new(options.endpoint_silence_ms, options.max_utterance_ms),
             recognised: Recognised::new(options.spacing),
-            told: (0, 0),
+            told: 0,
             advanced_ns: 0,
             safe_ns: 0,
             events: VecDeque::new(),
@@ -141,11 +138,6 @@ impl Stream {
         (self.advanced_ns, self.safe_ns) = (0, 0);
     }
 
-    /// Changes what stands between Chinese and English, from the next word on.
-    pub fn set_spacing(&mut self, spacing: Spacing) {
-        self.recognised.set_spacing(spacing);
-    }
-
     /// The utterance so far.
     pub fn hypothesis(&self) -> &Hypothesis {
         self.recognised.current()
@@ -154,11 +146,6 @@ impl Stream {
     /// The number of samples pushed since the start or [`reset`](Self::reset).
     pub fn samples(&self) -> u64 {
         self.audio.end()
-    }
-
-    /// Up to where rows have been given out, in ns.
-    pub fn advanced_ns(&self) -> u64 {
-        self.advanced_ns
     }
 
     /// The next event.
@@ -180,7 +167,7 @@ impl Stream {
     fn gather(&mut self, network: &mut dyn Network) -> Result<bool> {
         while !self.chunker.ready() && !self.audio.is_taken() {
             let (model, scale) = (&self.model, self.model.feature_scale());
-            let block = self.audio.take(BLOCK);
+            let block = self.audio.take(SAMPLES_PER_STACK as usize);
             self.frontend.push(&model.fbank, &model.cmvn, scale, block, self.chunker.rows_mut());
         }
         let stride = self.options.chunk_size.stride();
@@ -338,9 +325,11 @@ impl Stream {
         let moved = self.given_out.saturating_sub(left);
         if let Some(last) = self.recognised.split(cut_ns) {
             self.events.push_back(Event::Hypothesis(last));
-            // The rest was told of as part of the utterance before.
-            self.told = (self.hypothesis().tokens.len(), 0);
-            self.tell();
+            // The tokens of the rest were told of as part of the utterance before; its text is new.
+            self.told = self.hypothesis().tokens.len();
+            if self.told > 0 {
+                self.events.push_back(Event::Hypothesis(self.hypothesis().clone()));
+            }
         }
         self.chunker.rebase(moved, |stack, features| {
             position::subtract(stack as u64 + 1, features);
@@ -358,7 +347,7 @@ impl Stream {
         if let Some(last) = self.recognised.finish() {
             self.events.push_back(Event::Hypothesis(last));
         }
-        self.told = (0, 0);
+        self.told = 0;
     }
 
     fn given_out_ns(&self) -> u64 {
@@ -368,17 +357,16 @@ impl Stream {
     /// Tells of what is new.
     fn tell(&mut self) {
         if self.tell_tokens() {
-            let hypothesis = self.hypothesis().clone();
-            self.events.push_back(Event::Hypothesis(hypothesis));
+            self.events.push_back(Event::Hypothesis(self.hypothesis().clone()));
         }
     }
 
     fn tell_tokens(&mut self) -> bool {
         let told = self.told;
         let hypothesis = self.recognised.current();
-        self.events.extend(hypothesis.tokens[told.0..].iter().cloned().map(Event::Token));
-        self.told = (hypothesis.tokens.len(), hypothesis.pieces.len());
-        self.told.0 > told.0
+        self.events.extend(hypothesis.tokens[told..].iter().cloned().map(Event::Token));
+        self.told = hypothesis.tokens.len();
+        self.told > told
     }
 
     fn advance(&mut self, until_ns: u64, safe_ns: u64, waiting_ns: Option<u64>) {
@@ -403,7 +391,7 @@ impl Stream {
         self.embeddings.clear();
         self.fires.clear();
         self.times.reset(samples_to_ns(origin));
-        self.told = (0, 0);
+        self.told = 0;
     }
 
     /// Drops the samples that neither this utterance nor the next one needs.
