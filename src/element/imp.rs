@@ -15,7 +15,7 @@ use super::settings::{PROPERTIES, Settings};
 use super::stats::Stats;
 use super::task::Downstream;
 use crate::engine::{Error, Model};
-use crate::runtime::{SharedModel, registry};
+use crate::runtime::{ModelRequest, SharedModel, registry};
 use crate::scheduler::{Canceller, Client, Queue};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -31,6 +31,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A model that is open, from READY on.
 struct Open {
+    request: ModelRequest,
     model: std::sync::Arc<Model>,
     /// Taken by the recogniser while there is one.
     client: Option<Client>,
@@ -230,30 +231,34 @@ impl ParaformerAsr {
         };
         let settings = self.settings();
         settings.windows().map_err(failed)?;
-        let SharedModel { model, client, precision, warnings } =
-            registry::open(&settings.model_request(plugin_folder())).map_err(failed)?;
+        let request = settings.model_request(plugin_folder());
+        let SharedModel { model, client, precision, warnings } = registry::open(&request).map_err(failed)?;
         for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{warning}"]);
         }
         let loading = !client.is_settled();
         let canceller = client.canceller();
-        let weak = self.obj().downgrade();
+        let open = Open { request, model, client: None, canceller, precision: precision.name(), loading };
+        *self.lock(&self.open) = Some(open);
         if loading {
             progress(self, gst::ProgressType::Start, "loading the model");
+            let weak = self.obj().downgrade();
             client.when_loaded(move |result| {
                 if let Some(element) = weak.upgrade() {
                     element.imp().loaded(result);
                 }
             });
         }
-        let open = Open { model, client: Some(client), canceller, precision: precision.name(), loading };
-        *self.lock(&self.open) = Some(open);
+        // Only now: the call above may come back at once, and takes the same lock.
+        if let Some(open) = self.lock(&self.open).as_mut() {
+            open.client = Some(client);
+        }
         Ok(())
     }
 
     /// The model is there, or cannot be. On the thread that loads it.
     fn loaded(&self, result: Result<(), Error>) {
-        // The element may have been closed meanwhile, or not be open yet: then it says so itself.
+        // The element may have been closed meanwhile: then it has said so itself.
         let told = self.lock(&self.open).as_mut().is_some_and(|open| std::mem::take(&mut open.loading));
         match result {
             Ok(()) if told => progress(self, gst::ProgressType::Complete, "the model is loaded"),
@@ -280,6 +285,12 @@ impl ParaformerAsr {
             post_error(self, &error);
             gst::StateChangeError
         })?;
+        // What is set in READY holds from here on.
+        let request = settings.model_request(plugin_folder());
+        if self.lock(&self.open).as_ref().is_none_or(|open| open.request != request) {
+            self.close_model();
+            self.open_model()?;
+        }
         let mut open = self.lock(&self.open);
         let Some((model, client)) = open.as_mut().and_then(|open| Some((open.model.clone(), open.client.take()?)))
         else {

@@ -126,8 +126,8 @@ impl ParaformerAsr {
             gst::EventView::StreamStart(start) => self.enqueue(Item::StreamStart(self.own_stream_start(start))),
             gst::EventView::Caps(caps) => match gst_audio::AudioInfo::from_caps(caps.caps()) {
                 Ok(info) => {
-                    self.lock(&self.format).info = Some(info);
-                    self.enqueue(Item::Caps)
+                    let before = self.lock(&self.format).info.replace(info.clone());
+                    before == Some(info) || self.enqueue(Item::Caps)
                 }
                 Err(_) => {
                     gst::element_imp_error!(self, gst::CoreError::Negotiation, ["cannot use {}", caps.caps()]);

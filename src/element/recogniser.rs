@@ -37,6 +37,8 @@ pub struct Recogniser {
     shown_ns: u64,
     /// The last chunk of an utterance is to be shown.
     utterance_ended: bool,
+    /// The next segment is a new one, whatever it says.
+    flushed: bool,
     output: Output,
     min_confidence: f64,
     partial_results: bool,
@@ -61,6 +63,7 @@ impl Recogniser {
             transcript_ends: VecDeque::new(),
             shown_ns: 0,
             utterance_ended: false,
+            flushed: false,
             output: Output::default(),
             min_confidence: 0.0,
             partial_results: true,
@@ -105,6 +108,7 @@ impl Recogniser {
             Item::Audio { samples, pts } => return self.audio(&samples, pts),
             Item::Gap { pts, duration } => return self.hole(pts, duration),
             Item::StreamStart(event) => {
+                self.release_captions();
                 self.stream.reset();
                 self.timeline.reset();
                 self.output.push(Outgoing::Event(event));
@@ -147,8 +151,10 @@ impl Recogniser {
         self.progressive.reset();
         self.transcript_ends.clear();
         self.output.reset();
+        self.output.set_discont();
         self.shown_ns = 0;
         self.utterance_ended = false;
+        self.flushed = true;
     }
 
     /// Takes what is to be handed on.
@@ -172,10 +178,8 @@ impl Recogniser {
         self.client.clients()
     }
 
-    fn breaks(&mut self, pts: gst::ClockTime) -> bool {
-        // A copy: the clock must not slew twice for the same audio.
-        self.timeline.is_anchored()
-            && self.timeline.clone().place(self.stream.samples(), pts.nseconds()) == Placement::Breaks
+    fn breaks(&self, pts: gst::ClockTime) -> bool {
+        self.timeline.place(self.stream.samples(), pts.nseconds()) == Placement::Breaks
     }
 
     fn audio(&mut self, samples: &[f32], pts: Option<gst::ClockTime>) -> Result<(), Error> {
@@ -186,7 +190,11 @@ impl Recogniser {
             None => Placement::Breaks,
         };
         match placement {
-            Placement::Continues => {}
+            Placement::Continues => {
+                if let Some(pts) = pts {
+                    self.timeline.follow(sample, pts.nseconds());
+                }
+            }
             Placement::AfterHole { samples } => self.silence(samples),
             Placement::Breaks => {
                 // Audio without a time begins where the segment does.
@@ -233,6 +241,9 @@ impl Recogniser {
     fn is_new_segment(&self, event: &gst::Event) -> bool {
         let gst::EventView::Segment(event) = event.view() else { return true };
         let Some(new) = event.segment().downcast_ref::<gst::ClockTime>() else { return true };
+        if self.flushed {
+            return true;
+        }
         let old = &self.segment;
         (new.rate(), new.applied_rate(), new.base(), new.offset(), new.start(), new.time())
             != (old.rate(), old.applied_rate(), old.base(), old.offset(), old.start(), old.time())
@@ -251,6 +262,7 @@ impl Recogniser {
                 self.shown_ns = start_ns;
             }
             self.segment = segment.clone();
+            self.flushed = false;
         }
         self.output.push(Outgoing::Segment(event));
     }
@@ -368,16 +380,22 @@ impl Recogniser {
                 break;
             }
             self.transcript_ends.pop_front();
-            let structure = gst::Structure::new_empty("rstranscribe/final-transcript");
-            self.output.push(Outgoing::Event(gst::event::CustomDownstream::new(structure)));
+            self.end_transcript();
         }
+    }
+
+    fn end_transcript(&mut self) {
+        let structure = gst::Structure::new_empty("rstranscribe/final-transcript");
+        self.output.push(Outgoing::Event(gst::event::CustomDownstream::new(structure)));
     }
 
     /// Hands on everything that is held: the timeline ends here.
     fn release_captions(&mut self) {
         self.finals.finish();
-        self.shown_ns = u64::MAX;
         self.release();
         self.progressive.reset();
+        // Whatever an overlay has not shown of them, the utterances are over.
+        let ends = self.transcript_ends.drain(..).count();
+        (0..ends).for_each(|_| self.end_transcript());
     }
 }

@@ -44,7 +44,10 @@ impl ParaformerAsr {
         let weak = self.obj().downgrade();
         self.srcpad.start_task(move || {
             if let Some(element) = weak.upgrade() {
-                element.imp().iterate();
+                let this = element.imp();
+                // After a panic the element has posted an error, and there is nothing more to do.
+                let stop = || drop(this.srcpad.pause_task());
+                this.catch_panic(stop, |this| this.iterate());
             }
         })
     }
@@ -140,6 +143,8 @@ impl ParaformerAsr {
             Outgoing::Event(event) => {
                 if event.type_() == gst::EventType::StreamStart {
                     *self.lock(&self.downstream) = Downstream::default();
+                } else {
+                    self.send_sticky();
                 }
                 self.srcpad.push_event(event);
             }

@@ -321,8 +321,7 @@ impl Stream {
     /// there, so the sum of alphas and the caches are kept, and nothing is decoded twice; only the positions start anew.
     fn split(&mut self, row: u64) {
         let cut_ns = samples_to_ns(self.origin) + stack_time_ns(row as i64, 0.0);
-        let left = self.options.chunk_size.left() as u64;
-        let moved = self.given_out.saturating_sub(left);
+        let moved = self.given_out.saturating_sub(self.options.chunk_size.left() as u64);
         if let Some(last) = self.recognised.split(cut_ns) {
             self.events.push_back(Event::Hypothesis(last));
             // The tokens of the rest were told of as part of the utterance before; its text is new.
@@ -362,10 +361,9 @@ impl Stream {
     }
 
     fn tell_tokens(&mut self) -> bool {
-        let told = self.told;
-        let hypothesis = self.recognised.current();
-        self.events.extend(hypothesis.tokens[told..].iter().cloned().map(Event::Token));
-        self.told = hypothesis.tokens.len();
+        let tokens = &self.recognised.current().tokens;
+        let told = std::mem::replace(&mut self.told, tokens.len());
+        self.events.extend(tokens[told..].iter().cloned().map(Event::Token));
         self.told > told
     }
 

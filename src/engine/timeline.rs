@@ -59,27 +59,39 @@ impl Timeline {
         self.anchors.push_back((sample, pts_ns));
     }
 
-    /// Where audio at `pts_ns` stands that would be sample number `sample`. Slews the clock after it where it goes on.
-    pub fn place(&mut self, sample: u64, pts_ns: u64) -> Placement {
-        let Some(&(anchored, _)) = self.anchors.back() else { return Placement::Breaks };
-        let expected_ns = self.pts_ns(samples_to_ns(sample));
-        let early = expected_ns.saturating_sub(pts_ns);
-        let late = pts_ns.saturating_sub(expected_ns);
-        if late > LONGEST_FILL_NS || early > TOLERANCE_NS {
+    /// Where audio at `pts_ns` stands that would be sample number `sample`.
+    pub fn place(&self, sample: u64, pts_ns: u64) -> Placement {
+        if !self.is_anchored() {
             return Placement::Breaks;
         }
-        if late > TOLERANCE_NS {
-            return Placement::AfterHole { samples: ns_to_samples(late + NS_PER_SAMPLE / 2) };
+        let error_ns = self.error_ns(sample, pts_ns);
+        if error_ns > LONGEST_FILL_NS as i64 || error_ns < -(TOLERANCE_NS as i64) {
+            Placement::Breaks
+        } else if error_ns > TOLERANCE_NS as i64 {
+            Placement::AfterHole { samples: ns_to_samples(error_ns as u64 + NS_PER_SAMPLE / 2) }
+        } else {
+            Placement::Continues
         }
-        let error = late as i64 - early as i64;
-        if error.abs() > DEAD_ZONE_NS && sample - anchored >= CORRECTION_SAMPLES {
-            let correction = error.clamp(-MAX_CORRECTION_NS, MAX_CORRECTION_NS);
-            self.anchors.push_back((sample, expected_ns.saturating_add_signed(correction)));
-            if self.anchors.len() > MAX_ANCHORS {
-                self.anchors.pop_front();
-            }
+    }
+
+    /// Slews the clock after audio that goes on: sample number `sample` came at `pts_ns`.
+    pub fn follow(&mut self, sample: u64, pts_ns: u64) {
+        let Some(&(anchored, _)) = self.anchors.back() else { return };
+        let error_ns = self.error_ns(sample, pts_ns);
+        if error_ns.abs() <= DEAD_ZONE_NS || sample < anchored + CORRECTION_SAMPLES {
+            return;
         }
-        Placement::Continues
+        let correction_ns = error_ns.clamp(-MAX_CORRECTION_NS, MAX_CORRECTION_NS);
+        let corrected_ns = self.pts_ns(samples_to_ns(sample)).saturating_add_signed(correction_ns);
+        self.anchors.push_back((sample, corrected_ns));
+        if self.anchors.len() > MAX_ANCHORS {
+            self.anchors.pop_front();
+        }
+    }
+
+    /// By how much `pts_ns` is later than expected of sample number `sample`.
+    fn error_ns(&self, sample: u64, pts_ns: u64) -> i64 {
+        pts_ns as i64 - self.pts_ns(samples_to_ns(sample)) as i64
     }
 
     /// The time on the clock of a time in samples, in ns; 0 where nothing is anchored.
@@ -140,6 +152,7 @@ mod tests {
             let sample = block * 1600;
             let pts_ns = block * 100_020_000;
             assert_eq!(timeline.place(sample, pts_ns), Placement::Continues);
+            timeline.follow(sample, pts_ns);
             worst = worst.max(timeline.pts_ns(samples_to_ns(sample)).abs_diff(pts_ns));
         }
         assert!(worst < 3 * MS, "{worst}");

@@ -120,12 +120,13 @@ impl Library {
         let mut failures = Vec::new();
         for path in candidates(request, env::var_os(LIBRARY_VARIABLE).map(PathBuf::from)) {
             // A file that is a library but not this one can fail in any way.
-            let tried = panic::catch_unwind(|| ort::init_from(&path).map_err(|e| e.to_string()));
+            let tried = panic::catch_unwind(|| ort::init_from(&path).map_err(|e| reason(&e)));
             let tried = tried.unwrap_or_else(|_| Err("it is not a working ONNX Runtime".into()));
             let builder = match tried {
                 Ok(builder) => builder,
                 Err(reason) => {
-                    failures.push(format!("{}: {reason}", path.display()));
+                    let name = path.display().to_string();
+                    failures.push(if reason.starts_with(&name) { reason } else { format!("{name}: {reason}") });
                     continue;
                 }
             };
@@ -158,6 +159,16 @@ fn require(provider: Provider, library: &Path) -> Result<()> {
         return Err(Error::Library { message });
     }
     Ok(())
+}
+
+/// Why a library was not taken; the loader's own words where it has some.
+fn reason(error: &ort::LoadDynamicError) -> String {
+    match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => {
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+        }
+        other => other.to_string(),
+    }
 }
 
 fn threads_of(threads: usize) -> ort::Result<GlobalThreadPoolOptions> {

@@ -22,7 +22,7 @@ use crate::scheduler::{Client, Worker};
 pub const KEPT: Duration = Duration::from_secs(10);
 
 /// What is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelRequest {
     /// Where the model is.
     pub source: ModelSource,
