@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::builtin;
 use super::layout::{Folder, Graphs, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
 use super::load;
 use super::session::Sessions;
+use super::{builtin, exit};
 use crate::engine::{Model, Network, Result};
 use crate::scheduler::{Client, Worker};
 
@@ -68,6 +68,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     let folder = Folder::open(&request.source)?;
     let graphs = folder.graphs(request.precision)?;
     let library = Library::get(&request.library)?;
+    exit::guard();
     let precision = precision_of(&graphs);
     let mut warnings = library.conflicts(&request.library);
     warnings.extend(graphs.note.clone());
@@ -96,6 +97,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     let held = model.clone();
     let (worker, client) = Worker::spawn("paraformer", KEPT, move || {
         let sessions = Sessions::new(library, sizes, &encoder, &decoder)?;
+        exit::guard();
         Ok(Box::new(Holding { sessions, _model: held }) as Box<dyn Network>)
     })?;
     models.insert(key, Entry { model: Arc::downgrade(&model), worker });

@@ -1,5 +1,6 @@
 //! The only place with threads: who runs the networks, and for whom.
 
+pub mod gate;
 pub mod queue;
 pub mod slot;
 pub mod worker;

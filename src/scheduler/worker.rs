@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::gate;
 use super::slot::{Canceller, Slot};
 use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
 
@@ -224,8 +225,8 @@ impl Shared {
 }
 
 fn serve<F: FnOnce() -> Result<Box<dyn Network>>>(shared: &Shared, kept: Duration, load: F) {
-    let loaded =
-        catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| Err(Error::network("loading the model panicked")));
+    let loaded = gate::inside(|| catch_unwind(AssertUnwindSafe(load)))
+        .unwrap_or_else(|_| Err(Error::network("loading the model panicked")));
     let mut network = match loaded {
         Ok(network) => network,
         Err(error) => {
@@ -240,10 +241,12 @@ fn serve<F: FnOnce() -> Result<Box<dyn Network>>>(shared: &Shared, kept: Duratio
         if !job.slot.wanted(job.number) {
             continue;
         }
-        let run = catch_unwind(AssertUnwindSafe(|| run(network.as_mut(), job.call, &mut job.buffers)));
+        let run = || run(network.as_mut(), job.call, &mut job.buffers);
+        let run = gate::inside(|| catch_unwind(AssertUnwindSafe(run)));
         let result = run.unwrap_or_else(|_| Err(Error::network("the network panicked")));
         job.slot.complete(job.number, result.map(|()| job.buffers));
     }
+    gate::inside(|| drop(network));
 }
 
 fn run(network: &mut dyn Network, call: Call, buffers: &mut Buffers) -> Result<()> {

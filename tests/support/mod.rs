@@ -4,6 +4,8 @@
 
 pub mod fake;
 pub mod naive;
+#[cfg(feature = "plugin")]
+pub mod pipeline;
 pub mod sha256;
 
 use std::path::{Path, PathBuf};
