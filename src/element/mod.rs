@@ -12,6 +12,7 @@ mod recogniser;
 mod settings;
 mod stats;
 mod task;
+mod text;
 
 glib::wrapper! {
     /// `paraformerasr`: 16 kHz speech in, text out.

@@ -1,15 +1,14 @@
 //! One stream's recognition, on the pipeline's clock: queue items in, text, events and messages out.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::input::Item;
 use super::messages::{self, Times};
-use super::output::{Outgoing, Output};
+use super::output::Outgoing;
 use super::settings::Settings;
-use super::{CaptionMode, Output as OutputKind};
-use crate::captions::{FinalCaptions, ProgressiveCaption, Word};
+use super::text::TextOutput;
+use crate::captions::Word;
 use crate::engine::time::ns_to_samples;
 use crate::engine::timeline::{LONGEST_FILL_NS, Placement, Timeline};
 use crate::engine::{DisplayToken, Error, Event, Hypothesis, Model, Stream, StreamOptions};
@@ -27,19 +26,9 @@ pub struct Recogniser {
     client: Client,
     timeline: Timeline,
     segment: gst::FormattedSegment<gst::ClockTime>,
-    mode: OutputKind,
-    caption_mode: CaptionMode,
-    finals: FinalCaptions,
-    progressive: ProgressiveCaption,
-    /// Where utterances end whose `rstranscribe/final-transcript` waits for their last caption.
-    transcript_ends: VecDeque<u64>,
-    /// Up to where progressive captions are told of.
-    shown_ns: u64,
-    /// The last chunk of an utterance is to be shown.
-    utterance_ended: bool,
+    text: TextOutput,
     /// The next segment is a new one, whatever it says.
     flushed: bool,
-    output: Output,
     min_confidence: f64,
     partial_results: bool,
     /// When to give up, where that is wanted.
@@ -56,15 +45,8 @@ impl Recogniser {
             client,
             timeline: Timeline::default(),
             segment: gst::FormattedSegment::new(),
-            mode: settings.output,
-            caption_mode: settings.caption_mode,
-            finals: FinalCaptions::new(settings.shape),
-            progressive: ProgressiveCaption::new(settings.shape),
-            transcript_ends: VecDeque::new(),
-            shown_ns: 0,
-            utterance_ended: false,
+            text: TextOutput::new(settings),
             flushed: false,
-            output: Output::default(),
             min_confidence: 0.0,
             partial_results: true,
             deadline: None,
@@ -76,8 +58,7 @@ impl Recogniser {
 
     /// Takes the settings that may change while playing.
     pub fn apply(&mut self, settings: &Settings) {
-        self.finals.set_shape(settings.shape);
-        self.progressive.set_shape(settings.shape);
+        self.text.set_shape(settings.shape);
         self.min_confidence = settings.min_confidence;
         self.partial_results = settings.partial_results;
     }
@@ -108,18 +89,18 @@ impl Recogniser {
             Item::Audio { samples, pts } => return self.audio(&samples, pts),
             Item::Gap { pts, duration } => return self.hole(pts, duration),
             Item::StreamStart(event) => {
-                self.release_captions();
+                self.text.finish();
                 self.stream.reset();
                 self.timeline.reset();
-                self.output.push(Outgoing::Event(event));
+                self.text.output.push(Outgoing::Event(event));
             }
-            Item::Caps => self.output.push(Outgoing::Caps),
+            Item::Caps => self.text.output.push(Outgoing::Caps),
             Item::Segment(event) => self.begin_segment(event),
             Item::Eos(event) | Item::SegmentDone(event) => {
-                self.release_captions();
-                self.output.push(Outgoing::Event(event));
+                self.text.finish();
+                self.text.output.push(Outgoing::Event(event));
             }
-            Item::Event(event) => self.output.push(Outgoing::Event(event)),
+            Item::Event(event) => self.text.output.push(Outgoing::Event(event)),
         }
         Ok(())
     }
@@ -140,26 +121,20 @@ impl Recogniser {
             last.is_final = true;
             self.hypothesis(&last);
         }
-        self.release_captions();
+        self.text.finish();
     }
 
     /// Forgets everything but the segment's format: after a flush.
     pub fn reset(&mut self) {
         self.stream.reset();
         self.timeline.reset();
-        self.finals.reset();
-        self.progressive.reset();
-        self.transcript_ends.clear();
-        self.output.reset();
-        self.output.set_discont();
-        self.shown_ns = 0;
-        self.utterance_ended = false;
+        self.text.reset();
         self.flushed = true;
     }
 
     /// Takes what is to be handed on.
     pub fn take_output(&mut self) -> Vec<Outgoing> {
-        self.output.take()
+        self.text.output.take()
     }
 
     /// The running time of the newest sample that was taken.
@@ -200,11 +175,10 @@ impl Recogniser {
                 // Audio without a time begins where the segment does.
                 let pts = pts.or(self.segment.start()).unwrap_or_default();
                 if self.timeline.is_anchored() {
-                    self.output.set_discont();
+                    self.text.output.set_discont();
                 }
                 self.timeline.anchor(sample, pts.nseconds());
-                self.shown_ns = pts.nseconds();
-                self.output.gap(pts.nseconds());
+                self.text.resume_at(pts.nseconds());
             }
         }
         self.stream.push(samples);
@@ -218,13 +192,10 @@ impl Recogniser {
             return self.run();
         }
         // The utterance has ended; the timeline goes on without text.
-        self.finals.advance(end_ns);
-        self.release();
-        self.output.gap(self.finals.earliest_ns().map_or(end_ns, |earliest_ns| earliest_ns.min(end_ns)));
+        self.text.resume_at(end_ns);
         if self.timeline.is_anchored() {
             self.timeline.anchor(self.stream.samples(), end_ns);
-            self.output.set_discont();
-            self.shown_ns = end_ns;
+            self.text.output.set_discont();
         }
         Ok(())
     }
@@ -255,16 +226,15 @@ impl Recogniser {
             && let Some(segment) = view.segment().downcast_ref::<gst::ClockTime>()
         {
             if is_new {
-                self.release_captions();
+                self.text.finish();
                 self.timeline.reset();
                 let start_ns = segment.start().unwrap_or_default().nseconds();
-                self.output.begin(start_ns);
-                self.shown_ns = start_ns;
+                self.text.begin(start_ns);
             }
             self.segment = segment.clone();
             self.flushed = false;
         }
-        self.output.push(Outgoing::Segment(event));
+        self.text.output.push(Outgoing::Segment(event));
     }
 
     /// Makes all calls that can be made, and tells of what came.
@@ -289,11 +259,10 @@ impl Recogniser {
             Event::Hypothesis(hypothesis) => self.hypothesis(&hypothesis),
             Event::Advanced { until_ns, safe_ns, waiting_ns } => {
                 self.chunks += 1;
-                // A caption waits for the token that completes it; a token by itself would come too late.
-                let waiting_ns = waiting_ns.filter(|_| self.mode == OutputKind::Captions);
+                let waiting_ns = waiting_ns.filter(|_| self.text.may_wait());
                 let until_ns = self.timeline.pts_ns(until_ns);
                 let safe_ns = self.timeline.pts_ns(waiting_ns.map_or(safe_ns, |waiting_ns| waiting_ns.min(safe_ns)));
-                self.advanced(until_ns, safe_ns);
+                self.text.advance(until_ns, safe_ns);
             }
         }
     }
@@ -305,27 +274,19 @@ impl Recogniser {
             start_ns: self.timeline.pts_ns(token.start_ns),
             end_ns: self.timeline.pts_ns(token.end_ns),
         };
-        match (self.mode, self.caption_mode) {
-            (OutputKind::Tokens, _) => self.output.text(word.text, word.start_ns, word.end_ns),
-            (OutputKind::Captions, CaptionMode::Final) => self.finals.word(word),
-            (OutputKind::Captions, CaptionMode::Progressive) => self.progressive.word(word),
-        }
-        self.release();
+        self.text.word(word);
     }
 
     fn hypothesis(&mut self, hypothesis: &Hypothesis) {
         if hypothesis.is_final || self.partial_results {
             let times = |token: &DisplayToken| self.times(token);
             let message = messages::result(hypothesis, self.min_confidence, times);
-            self.output.push(Outgoing::Message(message));
+            self.text.output.push(Outgoing::Message(message));
         }
-        self.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
+        self.text.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
         if hypothesis.is_final {
-            self.finals.end_utterance();
-            self.utterance_ended = true;
             let end_ns = hypothesis.tokens.last().map_or(0, |token| self.timeline.pts_ns(token.end_ns));
-            self.transcript_ends.push_back(end_ns);
-            self.release();
+            self.text.end_utterance(end_ns);
         }
     }
 
@@ -335,67 +296,5 @@ impl Recogniser {
         let stream = |pts: gst::ClockTime| self.segment.to_stream_time(pts).unwrap_or(pts).nseconds();
         let running = self.segment.to_running_time(start).unwrap_or(start).nseconds();
         Times { start_ns: stream(start), end_ns: stream(end), running_ns: running }
-    }
-
-    fn advanced(&mut self, until_ns: u64, safe_ns: u64) {
-        match (self.mode, self.caption_mode) {
-            (OutputKind::Captions, CaptionMode::Progressive) => {
-                // Buffers tile the timeline: one for each chunk.
-                if until_ns > self.shown_ns {
-                    match self.progressive.shown(until_ns) {
-                        Some(text) => self.output.text(text, self.shown_ns, until_ns),
-                        None => self.output.gap(until_ns),
-                    }
-                    self.shown_ns = until_ns;
-                }
-                if std::mem::take(&mut self.utterance_ended) {
-                    self.progressive.end_utterance();
-                }
-            }
-            (OutputKind::Captions, CaptionMode::Final) => {
-                self.finals.advance(safe_ns);
-                self.release();
-                self.output.gap(self.finals.earliest_ns().map_or(safe_ns, |earliest_ns| earliest_ns.min(safe_ns)));
-            }
-            (OutputKind::Tokens, _) => self.output.gap(safe_ns),
-        }
-        self.release();
-    }
-
-    /// Hands on the captions that are finished, and the ends of the utterances that are complete with them.
-    fn release(&mut self) {
-        for caption in self.finals.by_ref() {
-            self.output.text(caption.text, caption.start_ns, caption.end_ns);
-        }
-        // Progressive buffers follow their chunk, so the end of the utterance does too.
-        while let Some(&end_ns) = self.transcript_ends.front() {
-            let waits = match (self.mode, self.caption_mode) {
-                (OutputKind::Captions, CaptionMode::Final) => {
-                    self.finals.earliest_ns().is_some_and(|earliest_ns| earliest_ns < end_ns)
-                }
-                (OutputKind::Captions, CaptionMode::Progressive) => self.shown_ns < end_ns,
-                (OutputKind::Tokens, _) => false,
-            };
-            if waits {
-                break;
-            }
-            self.transcript_ends.pop_front();
-            self.end_transcript();
-        }
-    }
-
-    fn end_transcript(&mut self) {
-        let structure = gst::Structure::new_empty("rstranscribe/final-transcript");
-        self.output.push(Outgoing::Event(gst::event::CustomDownstream::new(structure)));
-    }
-
-    /// Hands on everything that is held: the timeline ends here.
-    fn release_captions(&mut self) {
-        self.finals.finish();
-        self.release();
-        self.progressive.reset();
-        // Whatever an overlay has not shown of them, the utterances are over.
-        let ends = self.transcript_ends.drain(..).count();
-        (0..ends).for_each(|_| self.end_transcript());
     }
 }
