@@ -135,7 +135,7 @@ Your microphone (Ctrl-C ends it, and -e captions what was said last):
 
 Your own file, whatever GStreamer can read:
 
-    gst-launch-1.0 uridecodebin uri=file:///path/to/film.mp4 ! audioconvert ! audioresample ! paraformerasr ! srtenc ! filesink location=film.srt
+    gst-launch-1.0 filesrc location=film.mp4 ! decodebin ! audioconvert ! audioresample ! paraformerasr ! srtenc ! filesink location=film.srt
 
 FunASR's published model, for real speech (with PARAFORMER_MODEL_PATH set, the same lines use it):
 

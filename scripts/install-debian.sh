@@ -21,7 +21,7 @@ demo=(
 # ugly has x264enc, libav decodes the rest; the others serve RTSP streams, drive pipelines from Python and make speech and files.
 test=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0
-    gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 python3-gi
+    gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 python3-gst-1.0
     espeak-ng sox ffmpeg shellcheck meson
 )
 

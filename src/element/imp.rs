@@ -1,5 +1,6 @@
 //! The element's subclass: pads, properties, states.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,8 @@ pub struct ParaformerAsr {
     pub recogniser: Mutex<Option<Recogniser>>,
     pub downstream: Mutex<Downstream>,
     pub flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
+    /// EOS has come: upstream hears of no flow any more.
+    pub eos: AtomicBool,
     pub upstream: Mutex<Option<(bool, gst::ClockTime)>>,
     pub stats: Mutex<Stats>,
     pub current_text: Mutex<String>,
@@ -103,6 +106,7 @@ impl ObjectSubclass for ParaformerAsr {
             recogniser: Mutex::default(),
             downstream: Mutex::default(),
             flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
+            eos: AtomicBool::new(false),
             upstream: Mutex::default(),
             stats: Mutex::default(),
             current_text: Mutex::default(),

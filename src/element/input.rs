@@ -1,5 +1,7 @@
 //! The sink pad: audio and events into the queue. Nothing is recognised here.
 
+use std::sync::atomic::Ordering;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -123,7 +125,10 @@ impl ParaformerAsr {
         match event.view() {
             gst::EventView::FlushStart(_) => self.flush_start(event),
             gst::EventView::FlushStop(_) => self.flush_stop(event),
-            gst::EventView::StreamStart(start) => self.enqueue(Item::StreamStart(self.own_stream_start(start))),
+            gst::EventView::StreamStart(start) => {
+                self.eos.store(false, Ordering::Relaxed);
+                self.enqueue(Item::StreamStart(self.own_stream_start(start)))
+            }
             gst::EventView::Caps(caps) => match gst_audio::AudioInfo::from_caps(caps.caps()) {
                 Ok(info) => {
                     let before = self.lock(&self.format).info.replace(info.clone());
@@ -153,7 +158,10 @@ impl ParaformerAsr {
                 let (pts, duration) = gap.get();
                 self.enqueue(Item::Gap { pts, duration: duration.unwrap_or_default() })
             }
-            gst::EventView::Eos(_) => self.enqueue(Item::Eos(event)),
+            gst::EventView::Eos(_) => {
+                self.eos.store(true, Ordering::Relaxed);
+                self.enqueue(Item::Eos(event))
+            }
             gst::EventView::SegmentDone(_) => self.enqueue(Item::SegmentDone(event)),
             // They describe the audio: the text has its own.
             gst::EventView::Tag(_) | gst::EventView::StreamCollection(_) | gst::EventView::Toc(_) => true,

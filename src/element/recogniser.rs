@@ -27,8 +27,8 @@ pub struct Recogniser {
     timeline: Timeline,
     segment: gst::FormattedSegment<gst::ClockTime>,
     text: TextOutput,
-    /// The next segment is a new one, whatever it says.
-    flushed: bool,
+    /// The next segment is a new one, whatever it says: a stream begins, or was flushed.
+    begins: bool,
     min_confidence: f64,
     partial_results: bool,
     /// When to give up, where that is wanted.
@@ -46,7 +46,7 @@ impl Recogniser {
             timeline: Timeline::default(),
             segment: gst::FormattedSegment::new(),
             text: TextOutput::new(settings),
-            flushed: false,
+            begins: true,
             min_confidence: 0.0,
             partial_results: true,
             deadline: None,
@@ -92,6 +92,7 @@ impl Recogniser {
                 self.text.finish();
                 self.stream.reset();
                 self.timeline.reset();
+                self.begins = true;
                 self.text.output.push(Outgoing::Event(event));
             }
             Item::Caps => self.text.output.push(Outgoing::Caps),
@@ -129,7 +130,7 @@ impl Recogniser {
         self.stream.reset();
         self.timeline.reset();
         self.text.reset();
-        self.flushed = true;
+        self.begins = true;
     }
 
     /// Takes what is to be handed on.
@@ -212,7 +213,7 @@ impl Recogniser {
     fn is_new_segment(&self, event: &gst::Event) -> bool {
         let gst::EventView::Segment(event) = event.view() else { return true };
         let Some(new) = event.segment().downcast_ref::<gst::ClockTime>() else { return true };
-        if self.flushed {
+        if self.begins {
             return true;
         }
         let old = &self.segment;
@@ -232,7 +233,7 @@ impl Recogniser {
                 self.text.begin(start_ns);
             }
             self.segment = segment.clone();
-            self.flushed = false;
+            self.begins = false;
         }
         self.text.output.push(Outgoing::Segment(event));
     }

@@ -1,5 +1,6 @@
 //! The source pad: the task that recognises, and what it hands on downstream and to the bus.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use gst::glib;
@@ -7,7 +8,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::{CAT, ParaformerAsr};
-use super::input::Item;
 use super::messages::post_error;
 use super::output::Outgoing;
 use super::recogniser::Unfinished;
@@ -40,6 +40,7 @@ impl ParaformerAsr {
 
     fn start_task(&self) -> Result<(), glib::BoolError> {
         *self.lock(&self.flow) = Ok(gst::FlowSuccess::Ok);
+        self.eos.store(false, Ordering::Relaxed);
         self.resume();
         let weak = self.obj().downgrade();
         self.srcpad.start_task(move || {
@@ -80,7 +81,6 @@ impl ParaformerAsr {
             let _ = self.srcpad.pause_task();
             return;
         };
-        let ends = matches!(item, Item::Eos(_));
         let started = Instant::now();
         let audio_ns = item.duration_ns();
         let mut guard = self.lock(&self.recogniser);
@@ -100,7 +100,7 @@ impl ParaformerAsr {
         }
         let flow = output.into_iter().try_fold(gst::FlowSuccess::Ok, |_, item| self.hand_on(item));
         if let Err(flow) = flow {
-            self.stop(flow, ends);
+            self.stop(flow);
         }
         match result {
             Err(Unfinished(Error::Cancelled, item)) => {
@@ -126,12 +126,13 @@ impl ParaformerAsr {
     }
 
     /// Downstream takes no more.
-    fn stop(&self, flow: gst::FlowError, ends: bool) {
+    fn stop(&self, flow: gst::FlowError) {
         *self.lock(&self.flow) = Err(flow);
         self.queue.release();
         let _ = self.srcpad.pause_task();
         gst::debug!(CAT, imp = self, "downstream says {flow}");
         // Upstream hears of it from the next buffer; after the last one nobody would.
+        let ends = self.eos.load(Ordering::Relaxed);
         if ends && !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos) {
             gst::element_imp_error!(self, gst::StreamError::Failed, ["downstream failed: {flow}"]);
         }
@@ -208,6 +209,9 @@ impl ParaformerAsr {
         let markup = !allowed.can_intersect(&plain) && allowed.can_intersect(&marked);
         self.lock(&self.downstream).markup = markup;
         let caps = if markup { marked } else { plain };
+        if self.srcpad.current_caps().as_ref() == Some(&caps) {
+            return Ok(());
+        }
         if self.srcpad.push_event(gst::event::Caps::new(&caps)) || self.srcpad.peer().is_none() {
             return Ok(());
         }

@@ -61,6 +61,7 @@ impl TextOutput {
 
     /// A segment begins.
     pub fn begin(&mut self, start_ns: u64) {
+        self.finals.reset();
         self.output.begin(start_ns);
         self.shown_ns = start_ns;
     }
@@ -152,7 +153,8 @@ impl TextOutput {
             let waits = match self.mode {
                 Mode::Tokens => false,
                 Mode::Final => self.finals.earliest_ns().is_some_and(|earliest_ns| earliest_ns < end_ns),
-                Mode::Progressive => self.shown_ns < end_ns,
+                // Its last words are in the buffer of the chunk that is about to be told of.
+                Mode::Progressive => self.utterance_ended,
             };
             if waits {
                 break;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, Once, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,32 +73,37 @@ pub enum Entry {
 pub struct Log(Arc<(Mutex<Vec<Entry>>, Condvar)>);
 
 impl Log {
+    /// A test that fails while it waits must not spoil the log for the threads of the element.
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, entry: Entry) {
-        self.0.0.lock().unwrap().push(entry);
+        self.lock().push(entry);
         self.0.1.notify_all();
     }
 
     /// All of it.
     pub fn entries(&self) -> Vec<Entry> {
-        self.0.0.lock().unwrap().clone()
+        self.lock().clone()
     }
 
     /// Forgets what has come.
     pub fn clear(&self) {
-        self.0.0.lock().unwrap().clear();
+        self.lock().clear();
     }
 
     /// Waits until `find` finds something.
     pub fn wait<T>(&self, what: &str, find: impl Fn(&[Entry]) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
-        let mut entries = self.0.0.lock().unwrap();
+        let mut entries = self.lock();
         loop {
             if let Some(found) = find(&entries) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{what}: waited {PATIENCE:?} for it. There is: {:#?}", brief(&entries));
-            entries = self.0.1.wait_timeout(entries, left).unwrap().0;
+            entries = self.0.1.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -430,7 +435,11 @@ impl Rig {
         let bus = gst::Bus::new();
         let messages = log.clone();
         bus.set_sync_handler(move |_, message| {
-            messages.push(Entry::Message(message.clone()));
+            // What GStreamer itself tells of pads, tasks and states is of no interest.
+            use gst::MessageType::{StateChanged, StreamStatus, StructureChange};
+            if !matches!(message.type_(), StateChanged | StreamStatus | StructureChange) {
+                messages.push(Entry::Message(message.clone()));
+            }
             gst::BusSyncReply::Drop
         });
         element.set_bus(Some(&bus));
@@ -586,14 +595,18 @@ pub fn group() -> gst::GroupId {
 }
 
 /// The caps of 16 kHz mono.
-pub fn caps_event(format: &str) -> gst::Event {
-    let caps = gst::Caps::builder("audio/x-raw")
+pub fn audio_caps(format: &str) -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
         .field("format", format)
         .field("rate", 16000)
         .field("channels", 1)
         .field("layout", "interleaved")
-        .build();
-    gst::event::Caps::new(&caps)
+        .build()
+}
+
+/// The event of these caps.
+pub fn caps_event(format: &str) -> gst::Event {
+    gst::event::Caps::new(&audio_caps(format))
 }
 
 /// Samples as S16LE. What was read from a WAV comes back bit for bit.
