@@ -1,6 +1,6 @@
 //! The element's subclass: pads, properties, states.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A model that is open, from READY on.
 struct Open {
+    /// Counts the models that the element has opened: what is told of an earlier one is stale.
+    number: u64,
     request: ModelRequest,
     model: std::sync::Arc<Model>,
     /// Taken by the recogniser while there is one.
@@ -47,6 +49,7 @@ pub struct ParaformerAsr {
     pub srcpad: gst::Pad,
     settings: Mutex<Settings>,
     open: Mutex<Option<Open>>,
+    opened: AtomicU64,
     pub queue: Queue<Item>,
     pub format: Mutex<Format>,
     pub recogniser: Mutex<Option<Recogniser>>,
@@ -101,6 +104,7 @@ impl ObjectSubclass for ParaformerAsr {
             srcpad,
             settings: Mutex::default(),
             open: Mutex::default(),
+            opened: AtomicU64::new(0),
             queue: Queue::default(),
             format: Mutex::default(),
             recogniser: Mutex::default(),
@@ -238,18 +242,19 @@ impl ParaformerAsr {
         let request = settings.model_request(plugin_folder());
         let SharedModel { model, client, precision, warnings } = registry::open(&request).map_err(failed)?;
         for warning in warnings {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ["{warning}"]);
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
         let loading = !client.is_settled();
         let canceller = client.canceller();
-        let open = Open { request, model, client: None, canceller, precision: precision.name(), loading };
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let open = Open { number, request, model, client: None, canceller, precision: precision.name(), loading };
         *self.lock(&self.open) = Some(open);
         if loading {
             progress(self, gst::ProgressType::Start, "loading the model");
             let weak = self.obj().downgrade();
             client.when_loaded(move |result| {
                 if let Some(element) = weak.upgrade() {
-                    element.imp().loaded(result);
+                    element.imp().loaded(number, result);
                 }
             });
         }
@@ -261,9 +266,13 @@ impl ParaformerAsr {
     }
 
     /// The model is there, or cannot be. On the thread that loads it.
-    fn loaded(&self, result: Result<(), Error>) {
-        // The element may have been closed meanwhile: then it has said so itself.
-        let told = self.lock(&self.open).as_mut().is_some_and(|open| std::mem::take(&mut open.loading));
+    fn loaded(&self, number: u64, result: Result<(), Error>) {
+        // The element may have been closed meanwhile, or opened with another model: then it has said so itself.
+        let told = {
+            let mut open = self.lock(&self.open);
+            let Some(open) = open.as_mut().filter(|open| open.number == number) else { return };
+            std::mem::take(&mut open.loading)
+        };
         match result {
             Ok(()) if told => progress(self, gst::ProgressType::Complete, "the model is loaded"),
             Err(error) => {

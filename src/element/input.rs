@@ -11,8 +11,8 @@ use crate::scheduler::queue::{Released, Timed};
 /// What waits in the queue, in order.
 #[derive(Debug)]
 pub enum Item {
-    /// Samples, 16 kHz mono, -1 to 1.
-    Audio { samples: Vec<f32>, pts: Option<gst::ClockTime> },
+    /// Samples, 16 kHz mono, -1 to 1; `skipped_ns` before them were dropped.
+    Audio { samples: Vec<f32>, pts: Option<gst::ClockTime>, skipped_ns: u64 },
     /// There is no audio from `pts` on.
     Gap { pts: gst::ClockTime, duration: gst::ClockTime },
     /// A stream begins: our own event, to be sent on.
@@ -36,6 +36,19 @@ impl Timed for Item {
             _ => 0,
         }
     }
+
+    fn dropped_before_ns(&self) -> u64 {
+        match self {
+            Self::Audio { skipped_ns, .. } => *skipped_ns,
+            _ => 0,
+        }
+    }
+
+    fn follows_dropped(&mut self, dropped_ns: u64) {
+        if let Self::Audio { skipped_ns, .. } = self {
+            *skipped_ns += dropped_ns;
+        }
+    }
 }
 
 /// What the sink pad knows of the audio.
@@ -54,7 +67,7 @@ impl ParaformerAsr {
             (format.info.clone(), format.segment.clone())
         };
         let Some(info) = info else {
-            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["audio came before its format"]);
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ("audio came before its format"));
             return Err(gst::FlowError::NotNegotiated);
         };
         let clipped = match &segment {
@@ -65,7 +78,7 @@ impl ParaformerAsr {
         };
         let Some(buffer) = clipped else { return Ok(gst::FlowSuccess::Ok) };
         let map = buffer.map_readable().map_err(|_| {
-            gst::element_imp_error!(self, gst::ResourceError::Read, ["an audio buffer cannot be read"]);
+            gst::element_imp_error!(self, gst::ResourceError::Read, ("an audio buffer cannot be read"));
             gst::FlowError::Error
         })?;
         let samples: Vec<f32> = match info.format() {
@@ -78,7 +91,7 @@ impl ParaformerAsr {
         if samples.is_empty() {
             return Ok(gst::FlowSuccess::Ok);
         }
-        self.enqueue_audio(Item::Audio { samples, pts: buffer.pts() })
+        self.enqueue_audio(Item::Audio { samples, pts: buffer.pts(), skipped_ns: 0 })
     }
 
     fn enqueue_audio(&self, item: Item) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -108,10 +121,10 @@ impl ParaformerAsr {
         gst::element_imp_warning!(
             self,
             gst::StreamError::Failed,
-            [
+            (
                 "recognition is too slow for live audio: {} ms were skipped. Use a smaller model, fewer streams or more threads",
                 skipped.mseconds()
-            ]
+            )
         );
         let running = obj.current_running_time();
         let message = gst::message::Qos::builder(true).src(&*obj).running_time(running).duration(skipped).build();
@@ -135,7 +148,7 @@ impl ParaformerAsr {
                     before == Some(info) || self.enqueue(Item::Caps)
                 }
                 Err(_) => {
-                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ["cannot use {}", caps.caps()]);
+                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ("cannot use {}", caps.caps()));
                     false
                 }
             },
@@ -149,7 +162,7 @@ impl ParaformerAsr {
                     gst::element_imp_error!(
                         self,
                         gst::StreamError::Format,
-                        ["expected a segment in time format, found {format:?}"]
+                        ("expected a segment in time format, found {format:?}")
                     );
                     false
                 }

@@ -51,11 +51,11 @@ pub fn post_error(element: &imp::ParaformerAsr, error: &Error) {
     let text = error.to_string();
     let obj = element.obj();
     match error {
-        Error::NotFound { .. } => gst::element_error!(obj, gst::ResourceError::NotFound, ["{text}"]),
-        Error::Model { .. } => gst::element_error!(obj, gst::ResourceError::OpenRead, ["{text}"]),
-        Error::Setting { .. } => gst::element_error!(obj, gst::ResourceError::Settings, ["{text}"]),
-        Error::Library { .. } => gst::element_error!(obj, gst::LibraryError::Init, ["{text}"]),
-        Error::Network { .. } => gst::element_error!(obj, gst::LibraryError::Failed, ["{text}"]),
+        Error::NotFound { .. } => gst::element_error!(obj, gst::ResourceError::NotFound, ("{text}")),
+        Error::Model { .. } => gst::element_error!(obj, gst::ResourceError::OpenRead, ("{text}")),
+        Error::Setting { .. } => gst::element_error!(obj, gst::ResourceError::Settings, ("{text}")),
+        Error::Library { .. } => gst::element_error!(obj, gst::LibraryError::Init, ("{text}")),
+        Error::Network { .. } => gst::element_error!(obj, gst::LibraryError::Failed, ("{text}")),
         Error::Cancelled => {}
     }
 }

@@ -9,7 +9,7 @@ use super::output::Outgoing;
 use super::settings::Settings;
 use super::text::TextOutput;
 use crate::captions::Word;
-use crate::engine::time::ns_to_samples;
+use crate::engine::time::{ns_to_samples, samples_to_ns};
 use crate::engine::timeline::{LONGEST_FILL_NS, Placement, Timeline};
 use crate::engine::{DisplayToken, Error, Event, Hypothesis, Model, Stream, StreamOptions};
 use crate::scheduler::Client;
@@ -66,12 +66,12 @@ impl Recogniser {
     /// Processes one item. What comes of it is then in [`take_output`](Self::take_output), also after an error.
     pub fn process(&mut self, item: Item) -> Result<(), Unfinished> {
         let needs_end = match &item {
-            Item::Audio { pts, .. } => {
+            Item::Audio { pts, skipped_ns, .. } => {
                 // What an earlier, interrupted item left to be done comes first.
                 if let Err(error) = self.run() {
                     return Err(Unfinished(error, Some(item)));
                 }
-                pts.is_some_and(|pts| self.breaks(pts))
+                self.time_of(*pts, *skipped_ns).is_some_and(|pts| self.breaks(pts))
             }
             Item::Gap { duration, .. } => duration.nseconds() > LONGEST_FILL_NS,
             Item::StreamStart(_) | Item::Caps | Item::Eos(_) | Item::SegmentDone(_) => true,
@@ -86,7 +86,10 @@ impl Recogniser {
 
     fn take(&mut self, item: Item) -> Result<(), Error> {
         match item {
-            Item::Audio { samples, pts } => return self.audio(&samples, pts),
+            Item::Audio { samples, pts, skipped_ns } => {
+                let pts = self.time_of(pts, skipped_ns);
+                return self.audio(&samples, pts);
+            }
             Item::Gap { pts, duration } => return self.hole(pts, duration),
             Item::StreamStart(event) => {
                 self.text.finish();
@@ -140,7 +143,7 @@ impl Recogniser {
 
     /// The running time of the newest sample that was taken.
     pub fn newest_running_time(&self) -> Option<gst::ClockTime> {
-        let newest_ns = self.timeline.pts_ns(crate::engine::time::samples_to_ns(self.stream.samples()));
+        let newest_ns = self.timeline.pts_ns(samples_to_ns(self.stream.samples()));
         self.segment.to_running_time(gst::ClockTime::from_nseconds(newest_ns))
     }
 
@@ -152,6 +155,15 @@ impl Recogniser {
     /// How many streams share the model.
     pub fn streams(&self) -> usize {
         self.client.clients()
+    }
+
+    /// The time of audio. Without one it follows the audio before it, and what of that was skipped.
+    fn time_of(&self, pts: Option<gst::ClockTime>, skipped_ns: u64) -> Option<gst::ClockTime> {
+        let follows = || {
+            let end_ns = self.timeline.pts_ns(samples_to_ns(self.stream.samples()));
+            gst::ClockTime::from_nseconds(end_ns + skipped_ns)
+        };
+        pts.or_else(|| (skipped_ns > 0 && self.timeline.is_anchored()).then(follows))
     }
 
     fn breaks(&self, pts: gst::ClockTime) -> bool {

@@ -134,7 +134,7 @@ impl ParaformerAsr {
         // Upstream hears of it from the next buffer; after the last one nobody would.
         let ends = self.eos.load(Ordering::Relaxed);
         if ends && !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos) {
-            gst::element_imp_error!(self, gst::StreamError::Failed, ["downstream failed: {flow}"]);
+            gst::element_imp_error!(self, gst::StreamError::Failed, ("downstream failed: {flow}"));
         }
     }
 
@@ -274,7 +274,7 @@ impl ParaformerAsr {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Failed,
-                ["recognition took {delay_ms} ms, longer than latency={allowed}: set latency higher, or text comes too late"],
+                ("recognition took {delay_ms} ms, longer than latency={allowed}: set latency higher, or text comes too late"),
                 details: gst::Structure::builder("paraformerasr/excessive-delay").field("new-observed-max-delay", delay_ms).build()
             );
         }

@@ -16,6 +16,7 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 
+use super::elf;
 use crate::engine::{Error, Result};
 use crate::scheduler;
 
@@ -119,6 +120,10 @@ impl Library {
         };
         let mut failures = Vec::new();
         for path in candidates(request, env::var_os(LIBRARY_VARIABLE).map(PathBuf::from)) {
+            if let Some(damage) = elf::damage(&path) {
+                failures.push(format!("{}: {damage}", path.display()));
+                continue;
+            }
             // A file that is a library but not this one can fail in any way.
             let tried = panic::catch_unwind(|| ort::init_from(&path).map_err(|e| reason(&e)));
             let tried = tried.unwrap_or_else(|_| Err("it is not a working ONNX Runtime".into()));

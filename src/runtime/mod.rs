@@ -1,6 +1,7 @@
 //! The only place that names ONNX Runtime: its library, the graphs, the models of a process.
 
 pub mod builtin;
+mod elf;
 mod exit;
 pub mod graph;
 pub mod layout;

@@ -10,6 +10,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub trait Timed {
     /// How long it lasts, in ns; 0 for what is no audio, which is never dropped.
     fn duration_ns(&self) -> u64;
+
+    /// How much before this was dropped, in ns, as [`follows_dropped`](Self::follows_dropped) said.
+    fn dropped_before_ns(&self) -> u64;
+
+    /// So much more before this was dropped, in ns.
+    fn follows_dropped(&mut self, dropped_ns: u64);
 }
 
 /// What became of a push or a pop.
@@ -52,7 +58,7 @@ impl<T: Timed> Queue<T> {
     pub fn push_dropping(&self, item: T, limit_ns: u64, keep_ns: u64) -> Result<u64, Released> {
         self.append(self.lock(), item)?;
         let mut state = self.lock();
-        let mut dropped_ns = 0;
+        let (mut dropped_ns, mut before_ns) = (0, 0);
         if state.level_ns > limit_ns {
             let mut excess_ns = state.level_ns.saturating_sub(keep_ns);
             let newest = state.items.len() - 1;
@@ -64,10 +70,14 @@ impl<T: Timed> Queue<T> {
                 if drop {
                     excess_ns = excess_ns.saturating_sub(duration_ns);
                     dropped_ns += duration_ns;
+                    before_ns += item.dropped_before_ns();
                 }
                 !drop
             });
             state.level_ns -= dropped_ns;
+            if let Some(item) = state.items.iter_mut().find(|item| item.duration_ns() > 0) {
+                item.follows_dropped(dropped_ns + before_ns);
+            }
         }
         Ok(dropped_ns)
     }
@@ -149,13 +159,29 @@ impl<T: Timed> Queue<T> {
 mod tests {
     use super::*;
 
-    impl Timed for u64 {
+    /// How long it lasts, and how much before it was dropped.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Piece(u64, u64);
+
+    impl Timed for Piece {
         fn duration_ns(&self) -> u64 {
-            *self
+            self.0
+        }
+
+        fn dropped_before_ns(&self) -> u64 {
+            self.1
+        }
+
+        fn follows_dropped(&mut self, dropped_ns: u64) {
+            self.1 += dropped_ns;
         }
     }
 
-    fn queue() -> Queue<u64> {
+    fn piece(duration_ns: u64) -> Piece {
+        Piece(duration_ns, 0)
+    }
+
+    fn queue() -> Queue<Piece> {
         let queue = Queue::default();
         queue.resume();
         queue
@@ -164,11 +190,11 @@ mod tests {
     #[test]
     fn a_full_queue_holds_the_pusher_until_there_is_room() {
         let queue = queue();
-        queue.push_waiting(100, 100).unwrap();
-        queue.push_waiting(0, 100).unwrap();
+        queue.push_waiting(piece(100), 100).unwrap();
+        queue.push_waiting(piece(0), 100).unwrap();
         std::thread::scope(|scope| {
-            let pusher = scope.spawn(|| queue.push_waiting(50, 100));
-            assert_eq!(queue.pop(), Ok(100));
+            let pusher = scope.spawn(|| queue.push_waiting(piece(50), 100));
+            assert_eq!(queue.pop(), Ok(piece(100)));
             assert_eq!(pusher.join().unwrap(), Ok(()));
         });
         assert_eq!(queue.level_ns(), 50);
@@ -177,26 +203,31 @@ mod tests {
     #[test]
     fn release_frees_both_ends() {
         let queue = queue();
-        queue.push_waiting(100, 100).unwrap();
+        queue.push_waiting(piece(100), 100).unwrap();
         std::thread::scope(|scope| {
-            let pusher = scope.spawn(|| queue.push_waiting(1, 100));
+            let pusher = scope.spawn(|| queue.push_waiting(piece(1), 100));
             queue.release();
             assert_eq!(pusher.join().unwrap(), Err(Released));
         });
         assert_eq!(queue.pop(), Err(Released));
-        assert_eq!(queue.take_left(), Some(100));
+        assert_eq!(queue.take_left(), Some(piece(100)));
     }
 
     #[test]
     fn overload_drops_the_oldest_audio_and_nothing_else() {
         let queue = queue();
         for item in [10, 0, 20, 30, 0, 40] {
-            assert_eq!(queue.push_dropping(item, 100, 40), Ok(0));
+            assert_eq!(queue.push_dropping(piece(item), 100, 40), Ok(0));
         }
-        assert_eq!(queue.push_dropping(5, 100, 45), Ok(60));
-        let left: Vec<u64> = std::iter::from_fn(|| queue.take_left()).collect();
-        assert_eq!(left, [0, 0, 40, 5]);
-        assert_eq!(queue.push_dropping(500, 100, 0), Ok(0));
+        assert_eq!(queue.push_dropping(piece(5), 100, 45), Ok(60));
+        let left: Vec<Piece> = std::iter::from_fn(|| queue.take_left()).collect();
+        assert_eq!(left, [piece(0), piece(0), Piece(40, 60), piece(5)]);
+        // What was dropped before a piece that is dropped itself is not forgotten.
+        for (item, dropped_ns) in [(60, 0), (60, 60), (60, 60)] {
+            assert_eq!(queue.push_dropping(piece(item), 100, 0), Ok(dropped_ns));
+        }
+        assert_eq!(queue.take_left(), Some(Piece(60, 120)));
+        assert_eq!(queue.push_dropping(piece(500), 100, 0), Ok(0));
         assert_eq!(queue.level_ns(), 500);
     }
 }

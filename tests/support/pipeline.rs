@@ -582,6 +582,11 @@ impl Rig {
         }
     }
 
+    /// In READY: waits until the model is loaded, or cannot be.
+    pub fn wait_loaded(&self) {
+        self.wait_until("the model", |rig| rig.log.messages(gst::MessageType::Progress).len() != 1);
+    }
+
     /// Waits until everything pushed has been taken out of the queue.
     pub fn wait_taken(&self) {
         self.wait_until("an empty queue", |rig| rig.stat("queued") == 0);
