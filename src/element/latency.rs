@@ -34,7 +34,7 @@ impl ParaformerAsr {
         let (live, min, max) = upstream.result();
         if live {
             let own = own(&self.settings());
-            query.set(true, min + own, max.map(|max| max + own));
+            query.set(true, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
         } else {
             query.set(false, min, max);
         }

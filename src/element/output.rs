@@ -52,7 +52,7 @@ impl Output {
         let position_ns = self.position_ns.unwrap_or(start_ns);
         self.gap(start_ns);
         let start_ns = start_ns.max(position_ns);
-        let end_ns = end_ns.max(start_ns + SHORTEST_NS);
+        let end_ns = end_ns.max(start_ns.saturating_add(SHORTEST_NS)).min(u64::MAX - 1);
         self.items.push(Outgoing::Text { text, start_ns, end_ns, discont: std::mem::take(&mut self.discont) });
         self.position_ns = Some(end_ns);
     }

@@ -161,7 +161,7 @@ impl Recogniser {
     fn time_of(&self, pts: Option<gst::ClockTime>, skipped_ns: u64) -> Option<gst::ClockTime> {
         let follows = || {
             let end_ns = self.timeline.pts_ns(samples_to_ns(self.stream.samples()));
-            gst::ClockTime::from_nseconds(end_ns + skipped_ns)
+            gst::ClockTime::from_nseconds(end_ns.saturating_add(skipped_ns))
         };
         pts.or_else(|| (skipped_ns > 0 && self.timeline.is_anchored()).then(follows))
     }
@@ -199,7 +199,7 @@ impl Recogniser {
     }
 
     fn hole(&mut self, pts: gst::ClockTime, duration: gst::ClockTime) -> Result<(), Error> {
-        let end_ns = (pts + duration).nseconds();
+        let end_ns = pts.saturating_add(duration).nseconds();
         if duration.nseconds() <= LONGEST_FILL_NS && self.timeline.is_anchored() {
             self.silence(ns_to_samples(duration.nseconds()));
             return self.run();

@@ -160,7 +160,7 @@ impl ParaformerAsr {
             }
             Outgoing::Gap { start_ns, end_ns } => {
                 self.send_sticky();
-                let duration = gst::ClockTime::from_nseconds(end_ns - start_ns);
+                let duration = gst::ClockTime::from_nseconds(end_ns.saturating_sub(start_ns));
                 self.srcpad.push_event(
                     gst::event::Gap::builder(gst::ClockTime::from_nseconds(start_ns)).duration(duration).build(),
                 );
@@ -234,7 +234,7 @@ impl ParaformerAsr {
         let mut buffer = gst::Buffer::from_mut_slice(text.into_bytes());
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(gst::ClockTime::from_nseconds(start_ns));
-            buffer.set_duration(gst::ClockTime::from_nseconds(end_ns - start_ns));
+            buffer.set_duration(gst::ClockTime::from_nseconds(end_ns.saturating_sub(start_ns)));
             if discont {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
@@ -264,7 +264,7 @@ impl ParaformerAsr {
         if !live {
             return;
         }
-        let delay_ms = now.saturating_sub(newest + upstream).mseconds().min(u64::from(u32::MAX)) as u32;
+        let delay_ms = now.saturating_sub(newest.saturating_add(upstream)).mseconds().min(u64::from(u32::MAX)) as u32;
         let longest = self.lock(&self.stats).delayed(delay_ms);
         if !longest {
             return;
@@ -287,6 +287,6 @@ fn late(event: &gst::Event, lateness_ms: u32) -> Option<gst::Event> {
     let gst::EventView::Segment(view) = event.view() else { return None };
     let mut segment = view.segment().downcast_ref::<gst::ClockTime>()?.clone();
     let lateness = gst::ClockTime::from_mseconds(lateness_ms.into());
-    segment.set_base(segment.base().unwrap_or_default() + lateness);
+    segment.set_base(segment.base().unwrap_or_default().saturating_add(lateness));
     Some(gst::event::Segment::builder(&segment).seqnum(event.seqnum()).build())
 }

@@ -18,6 +18,8 @@ const DEAD_ZONE_NS: i64 = NS_PER_MS as i64;
 const CORRECTION_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
 /// How far one correction may go for each of those: a thousandth.
 const MAX_CORRECTION_NS: i64 = NS_PER_MS as i64;
+/// The last time there is: GStreamer takes the number after it for no time at all.
+const LAST_NS: u64 = u64::MAX - 1;
 /// Corrections that are remembered: two minutes, far more than any result looks back.
 const MAX_ANCHORS: usize = 120;
 
@@ -91,7 +93,8 @@ impl Timeline {
 
     /// By how much `pts_ns` is later than expected of sample number `sample`.
     fn error_ns(&self, sample: u64, pts_ns: u64) -> i64 {
-        pts_ns as i64 - self.pts_ns(samples_to_ns(sample)) as i64
+        let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+        signed(pts_ns).saturating_sub(signed(self.pts_ns(samples_to_ns(sample))))
     }
 
     /// The time on the clock of a time in samples, in ns; 0 where nothing is anchored.
@@ -100,7 +103,8 @@ impl Timeline {
         let after = self.anchors.partition_point(|&(anchor, _)| anchor <= sample);
         let Some(&(anchor, pts_ns)) = self.anchors.get(after.saturating_sub(1)) else { return 0 };
         let anchor_ns = samples_to_ns(anchor);
-        (pts_ns + stream_ns.saturating_sub(anchor_ns)).saturating_sub(anchor_ns.saturating_sub(stream_ns))
+        let after_ns = pts_ns.saturating_add(stream_ns.saturating_sub(anchor_ns));
+        after_ns.saturating_sub(anchor_ns.saturating_sub(stream_ns)).min(LAST_NS)
     }
 }
 
@@ -140,6 +144,10 @@ mod tests {
             assert_eq!(anchored().place(3200, pts_ms * MS), expected, "{pts_ms} ms");
         }
         assert_eq!(Timeline::default().place(0, 0), Placement::Breaks);
+        assert_eq!(anchored().place(3200, u64::MAX), Placement::Breaks);
+        let mut end = Timeline::default();
+        end.anchor(0, u64::MAX);
+        assert_eq!((end.pts_ns(MS), end.place(16, 0)), (LAST_NS, Placement::Breaks));
     }
 
     #[test]
