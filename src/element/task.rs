@@ -274,7 +274,8 @@ impl ParaformerAsr {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Failed,
-                ("recognition took {delay_ms} ms, longer than latency={allowed}: set latency higher, or text comes too late"),
+                ("recognition took {delay_ms} ms, longer than latency={allowed}: set latency higher, or text comes too \
+            late"),
                 details: gst::Structure::builder("paraformerasr/excessive-delay").field("new-observed-max-delay", delay_ms).build()
             );
         }
