@@ -208,8 +208,11 @@ fn run(block: &str, film: &Path, microphone: Option<u16>) -> Ran {
         while !listens() && start.elapsed() < Duration::from_secs(60) {
             thread::sleep(Duration::from_millis(50));
         }
+        // A pipeline that starts on a busy machine throws the first packets away as too late: nobody speaks in them.
+        let silence = ["-loglevel", "error", "-i", "talk.wav", "-af", "adelay=1500", "spoken.wav"];
+        place.output("ffmpeg", &silence);
         let send = format!(
-            "filesrc location=talk.wav ! wavparse ! audioconvert ! rtpL16pay ! udpsink host=127.0.0.1 port={port}"
+            "filesrc location=spoken.wav ! wavparse ! audioconvert ! rtpL16pay ! udpsink host=127.0.0.1 port={port}"
         );
         place.output("gst-launch-1.0", &[&["-q"], &send.split(' ').collect::<Vec<_>>()[..]].concat());
         // To the pipeline itself, once, as Ctrl-C does: `timeout` would pass it on twice.
