@@ -4,6 +4,9 @@
 //! The seed is printed; `PARAFORMER_SEED` repeats it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/distance.rs"]
+mod distance;
+
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,6 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use distance::distance;
 
 const SENTENCES: usize = 20;
 /// The card's 5.0 % and 5 points.
@@ -56,20 +61,6 @@ fn pieces(line: &Value) -> Vec<String> {
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, c) in a.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, d) in b.iter().enumerate() {
-            let least = (row[j] + 1).min(row[j + 1] + 1).min(corner + usize::from(c != *d));
-            corner = std::mem::replace(&mut row[j + 1], least);
-        }
-    }
-    row[b.len()]
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //! names. Only what a test machine does not have is replaced: the microphone, the camera and the screen.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/distance.rs"]
+mod distance;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use tempfile::TempDir;
+
+use distance::distance;
 
 /// A line that takes longer hangs; the live ones take as long as the recording, 19 s.
 const TIME_OUT_S: u64 = 120;
@@ -243,20 +248,6 @@ fn captions(text: &str) -> Vec<Caption> {
 
 fn joined(captions: &[Caption]) -> String {
     captions.iter().flat_map(|caption| caption.2.split('\n')).collect()
-}
-
-/// Edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, c) in a.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, d) in b.iter().enumerate() {
-            let least = (row[j] + 1).min(row[j + 1] + 1).min(corner + usize::from(c != *d));
-            corner = std::mem::replace(&mut row[j + 1], least);
-        }
-    }
-    row[b.len()]
 }
 
 /// The sentences, one after the other. What AAC and the network do to the sound may cost two characters.
