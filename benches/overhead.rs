@@ -71,10 +71,10 @@ fn main() {
         // A tenth of a second at a time, as a live source gives it.
         for part in samples.chunks(1600) {
             stream.push(part);
-            while stream.step(&mut network).expect("a step") {}
+            while stream.step(&mut network, None).expect("a step") {}
         }
         stream.finish();
-        while stream.step(&mut network).expect("a step") {}
+        while stream.step(&mut network, None).expect("a step") {}
         let all = started.elapsed().as_secs_f64();
         // The first run warms up.
         if run > 0 {

@@ -88,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         endpoint_silence_ms: arguments.endpoint_silence,
         max_utterance_ms: if arguments.endpoint_silence == 0 { 0 } else { StreamOptions::default().max_utterance_ms },
         spacing: Spacing::None,
+        preview: false,
     };
     for wav in &arguments.wavs {
         let samples = read(wav)?;
@@ -98,12 +99,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         // A second at a time, so that the bar moves; the text is the same however the samples are cut.
         for part in samples.chunks(SAMPLE_RATE as usize) {
             stream.push(part);
-            while stream.step(&mut client)? {}
+            while stream.step(&mut client, None)? {}
             finals.extend(take_finals(&mut stream, &bar));
             bar.inc(part.len() as u64);
         }
         stream.finish();
-        while stream.step(&mut client)? {}
+        while stream.step(&mut client, None)? {}
         finals.extend(take_finals(&mut stream, &bar));
         bar.finish_and_clear();
         if arguments.json {
@@ -122,7 +123,7 @@ fn take_finals(stream: &mut Stream, bar: &ProgressBar) -> Vec<Hypothesis> {
         match event {
             Event::Hypothesis(hypothesis) if hypothesis.is_final => finals.push(hypothesis),
             Event::Hypothesis(hypothesis) => bar.set_message(hypothesis.text),
-            Event::Token(_) | Event::Advanced { .. } => {}
+            Event::Token(_) | Event::Preview(_) | Event::Advanced { .. } => {}
         }
     }
     finals

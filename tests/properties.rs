@@ -177,7 +177,7 @@ fn every_call_can_be_broken_off() {
         {
             let mut network = Flaky { network: &mut observed, failed: false };
             loop {
-                match stream.step(&mut network) {
+                match stream.step(&mut network, None) {
                     Ok(false) => break,
                     Ok(true) | Err(Error::Cancelled) => {}
                     Err(e) => panic!("{e}"),
@@ -213,7 +213,7 @@ fn cancelling_at_random_moments_loses_nothing() {
             stream.push(&audio);
             stream.finish();
             loop {
-                match stream.step(&mut client) {
+                match stream.step(&mut client, None) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(Error::Cancelled) => cancelled += 1,
@@ -303,7 +303,7 @@ fn after_a_reset_nothing_is_left() {
         for _ in 0..random.below(9) {
             // Some calls fail, so that the reset comes between the encoder and the decoder, too.
             let mut network = Flaky { network: &mut client, failed: random.below(2) == 0 };
-            let _ = stream.step(&mut network);
+            let _ = stream.step(&mut network, None);
         }
         stream.reset();
         assert_eq!(stream.samples(), 0);
@@ -323,7 +323,7 @@ fn finishing_twice_says_nothing_twice() {
     assert_utterances(&first, 1);
     let again = support::finish(&mut stream, &mut client, &[]);
     assert!(tokens(&again).is_empty() && finals(&again).is_empty(), "{again:?}");
-    assert!(!stream.step(&mut client).unwrap());
+    assert!(!stream.step(&mut client, None).unwrap());
 }
 
 /// What follows an end is a new utterance, with the tokens that it would have alone, later by what came before.
@@ -447,6 +447,10 @@ fn assert_lawful(events: &[Event], samples: usize, what: &str) {
                 }
                 utterance += u64::from(hypothesis.is_final);
             }
+            Event::Preview(tokens) => {
+                assert!(!tokens.is_empty() && tokens.is_sorted_by_key(|token| token.start_ns), "{what}: {tokens:?}");
+                assert!(tokens.iter().all(|token| last_start <= token.start_ns && token.end_ns <= end_ns), "{what}");
+            }
         }
     }
     assert!(advanced >= end_ns, "{what}: told of {advanced} of {end_ns}");
@@ -544,6 +548,8 @@ fn no_token_fires_before_an_advance() {
                     }
                     told = hypothesis.pieces.len();
                 }
+                // Its last piece has not fired yet.
+                Event::Preview(_) => told -= 1,
                 Event::Token(_) => {}
             }
         }
@@ -564,7 +570,7 @@ fn no_token_starts_before_the_safe_time() {
                     let waited = first.fire_ns - first.start_ns > 600_000_000;
                     assert!(waited || token.start_ns >= safe, "{what}: {token:?} starts before {safe}");
                 }
-                Event::Hypothesis(_) => {}
+                Event::Hypothesis(_) | Event::Preview(_) => {}
             }
         }
     }
@@ -658,7 +664,7 @@ fn an_hour_uses_the_memory_of_ten_minutes() {
         for number in 0..60 {
             for part in minute.chunks(333) {
                 stream.push(part);
-                while stream.step(&mut network).unwrap() {}
+                while stream.step(&mut network, None).unwrap() {}
                 while stream.next_event().is_some() {}
             }
             if number == 9 {

@@ -21,6 +21,8 @@ pub struct ProgressiveCaption {
     open: Option<OpenCaption>,
     /// How many words of the open caption have been shown.
     shown_words: usize,
+    /// Words that may come next.
+    previewed: Vec<Word>,
 }
 
 impl ProgressiveCaption {
@@ -36,6 +38,7 @@ impl ProgressiveCaption {
 
     /// Takes the next word. Words come in time order.
     pub fn word(&mut self, word: Word) {
+        self.previewed.clear();
         if word.text.trim().is_empty() {
             return;
         }
@@ -58,9 +61,15 @@ impl ProgressiveCaption {
         }
     }
 
+    /// Shows words that may come next, until one comes or the utterance ends.
+    pub fn preview(&mut self, words: Vec<Word>) {
+        self.previewed = words;
+    }
+
     /// Ends the utterance: the next word begins a caption. Call [`shown`](Self::shown) before the next utterance's
     /// words: nothing comes along from one utterance to another.
     pub fn end_utterance(&mut self) {
+        self.previewed.clear();
         if let Some(open) = &mut self.open {
             open.end_utterance();
         }
@@ -69,6 +78,18 @@ impl ProgressiveCaption {
     /// The whole caption shown in the chunk that ends at `now_ns`, its lines joined by one `\n`; `None` when nothing
     /// is shown. Words that come late are shown for one chunk at least.
     pub fn shown(&mut self, now_ns: u64) -> Option<String> {
+        if self.previewed.last().is_none_or(|word| now_ns > word.end_ns.saturating_add(STAY_NS)) {
+            self.previewed.clear();
+            return self.shown_now(now_ns);
+        }
+        let mut with_preview = self.clone();
+        std::mem::take(&mut with_preview.previewed).into_iter().for_each(|word| with_preview.word(word));
+        let text = with_preview.shown_now(now_ns);
+        self.shown_now(now_ns);
+        text
+    }
+
+    fn shown_now(&mut self, now_ns: u64) -> Option<String> {
         let open = self.open.as_ref()?;
         if self.shown_words == open.len() && now_ns > open.end_ns().saturating_add(STAY_NS) {
             self.open = None;
@@ -121,6 +142,27 @@ mod tests {
         assert_eq!(shown(&mut caption, 3801), None);
         speak(&mut caption, "好", 3700);
         assert_eq!(shown(&mut caption, 4000), text("好"));
+    }
+
+    #[test]
+    fn a_preview_is_shown_until_words_take_its_place() {
+        let mut caption = ProgressiveCaption::new(NARROW);
+        let words = |text: &str, start_ms: u64| {
+            let start_ns = start_ms * NS_PER_MS;
+            vec![Word { text: text.into(), space_before: false, start_ns, end_ns: start_ns + 100 * NS_PER_MS }]
+        };
+        caption.preview(words("今", 0));
+        assert_eq!(shown(&mut caption, 600), text("今"));
+        assert_eq!(shown(&mut caption, 1200), text("今"));
+        speak(&mut caption, "金天天气很好", 0);
+        assert_eq!(shown(&mut caption, 1800), text("金天天气\n很好"));
+        caption.preview(words("我", 700));
+        assert_eq!(shown(&mut caption, 2200), text("金天天气\n很好我"));
+        assert_eq!(shown(&mut caption, 2400), None, "it goes with its last word");
+        speak(&mut caption, "好", 2500);
+        caption.preview(words("我", 2600));
+        caption.end_utterance();
+        assert_eq!(shown(&mut caption, 3000), text("好"));
     }
 
     #[test]

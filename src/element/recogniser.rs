@@ -256,7 +256,7 @@ impl Recogniser {
             if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Err(Error::Cancelled);
             }
-            let stepped = self.stream.step(&mut self.client);
+            let stepped = self.stream.step(&mut self.client, None);
             while let Some(event) = self.stream.next_event() {
                 self.event(event);
             }
@@ -268,8 +268,12 @@ impl Recogniser {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Token(token) => self.token(&token),
+            Event::Token(token) => self.text.word(self.word(&token)),
             Event::Hypothesis(hypothesis) => self.hypothesis(&hypothesis),
+            Event::Preview(tokens) => {
+                let words = tokens.iter().map(|token| self.word(token)).collect();
+                self.text.preview(words);
+            }
             Event::Advanced { until_ns, safe_ns, waiting_ns } => {
                 self.chunks += 1;
                 let waiting_ns = waiting_ns.filter(|_| self.text.may_wait());
@@ -280,14 +284,13 @@ impl Recogniser {
         }
     }
 
-    fn token(&mut self, token: &DisplayToken) {
-        let word = Word {
+    fn word(&self, token: &DisplayToken) -> Word {
+        Word {
             text: token.text.clone(),
             space_before: token.space_before,
             start_ns: self.timeline.pts_ns(token.start_ns),
             end_ns: self.timeline.pts_ns(token.end_ns),
-        };
-        self.text.word(word);
+        }
     }
 
     fn hypothesis(&mut self, hypothesis: &Hypothesis) {

@@ -81,6 +81,7 @@ impl Settings {
             endpoint_silence_ms: self.endpoint_silence_ms,
             max_utterance_ms: self.max_utterance_ms,
             spacing: self.engine_spacing(),
+            preview: true,
         })
     }
 

@@ -82,6 +82,11 @@ impl TextOutput {
         self.release();
     }
 
+    /// Takes the words that an utterance may end with: a caption that grows shows them already.
+    pub fn preview(&mut self, words: Vec<Word>) {
+        self.progressive.preview(words);
+    }
+
     /// An utterance with text has ended; its last word ends at `end_ns`.
     pub fn end_utterance(&mut self, end_ns: u64) {
         self.finals.end_utterance();

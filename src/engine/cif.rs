@@ -36,6 +36,11 @@ impl Cif {
         self.integral + alpha >= self.threshold
     }
 
+    /// What the next token has gathered: what [`tail`](Self::tail) would make its embedding.
+    pub fn hidden(&self) -> &[f32] {
+        &self.hidden
+    }
+
     /// Adds one row. Where a token fires, its embedding `[dim]` is appended to `embeddings`, and the part of `alpha`
     /// that it took (0 to 1) is given back.
     pub fn integrate(&mut self, alpha: f32, row: &[f32], embeddings: &mut Vec<f32>) -> Option<f32> {

@@ -39,24 +39,7 @@ impl Config {
         };
         let reader = Reader { file, yaml };
         reader.streaming()?;
-        let required: [(&str, f64); 6] = [
-            ("fs", 16000.0),
-            ("n_mels", MEL_BINS as f64),
-            ("frame_length", 25.0),
-            ("frame_shift", 10.0),
-            ("lfr_m", LFR_WINDOW as f64),
-            ("lfr_n", LFR_SHIFT as f64),
-        ];
-        for (key, value) in required {
-            let found: Option<f64> = reader.number("frontend_conf", key)?;
-            if found.is_some_and(|found| found != value) {
-                let expected = format!("frontend_conf.{key} to be {value}");
-                return Err(Error::model(file, expected, found.unwrap_or_default().to_string()));
-            }
-        }
-        if let Some(window) = reader.text("frontend_conf", "window").filter(|window| *window != "hamming") {
-            return Err(Error::model(file, "frontend_conf.window to be hamming", window));
-        }
+        reader.require_frontend(LFR_WINDOW, LFR_SHIFT)?;
         let defaults = Self::new();
         let config = Self {
             encoder_dim: reader.number("encoder_conf", "output_size")?,
@@ -117,23 +100,50 @@ pub fn metadata_value<'a>(file: &Path, metadata: &'a [(String, String)], key: &s
     found.ok_or_else(|| Error::model(file, format!("sherpa-onnx metadata {key}"), "none"))
 }
 
-struct Reader<'a> {
-    file: &'a Path,
-    yaml: &'a Yaml,
+/// Reads the values of a configuration, by section and key.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub file: &'a Path,
+    pub yaml: &'a Yaml,
 }
 
 impl<'a> Reader<'a> {
-    fn text(&self, section: &str, key: &str) -> Option<&'a str> {
+    /// The text of a value; none where it is not there, or null.
+    pub fn text(&self, section: &str, key: &str) -> Option<&'a str> {
         let text = self.yaml.get(section)?.get(key)?.scalar()?;
         (!matches!(text, "" | "~" | "null")).then_some(text)
     }
 
-    fn number<T: std::str::FromStr>(&self, section: &str, key: &str) -> Result<Option<T>> {
+    /// The number that a value is. Errors: [`Error::Model`], where it is none.
+    pub fn number<T: std::str::FromStr>(&self, section: &str, key: &str) -> Result<Option<T>> {
         let Some(text) = self.text(section, key) else { return Ok(None) };
         let number = text
             .parse()
             .map_err(|_| Error::model(self.file, format!("{section}.{key} to be a number"), format!("\"{text}\"")))?;
         Ok(Some(number))
+    }
+
+    /// Requires the engine's front end, with stacks of `window` frames every `shift`. Errors: [`Error::Model`].
+    pub fn require_frontend(&self, window: usize, shift: usize) -> Result<()> {
+        let required: [(&str, f64); 6] = [
+            ("fs", 16000.0),
+            ("n_mels", MEL_BINS as f64),
+            ("frame_length", 25.0),
+            ("frame_shift", 10.0),
+            ("lfr_m", window as f64),
+            ("lfr_n", shift as f64),
+        ];
+        for (key, value) in required {
+            let found: Option<f64> = self.number("frontend_conf", key)?;
+            if found.is_some_and(|found| found != value) {
+                let expected = format!("frontend_conf.{key} to be {value}");
+                return Err(Error::model(self.file, expected, found.unwrap_or_default().to_string()));
+            }
+        }
+        match self.text("frontend_conf", "window").filter(|window| *window != "hamming") {
+            Some(window) => Err(Error::model(self.file, "frontend_conf.window to be hamming", window)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses what is another kind of model, by the classes that FunASR names.

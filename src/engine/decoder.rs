@@ -44,6 +44,32 @@ impl Decoder {
         tokens: usize,
         decoded: &mut Vec<Decoded>,
     ) -> Result<()> {
+        self.call(network, encoded, frames, embeddings, tokens)?;
+        std::mem::swap(&mut self.caches, &mut self.output.caches);
+        decoded.extend(self.output.logits.chunks_exact(self.vocabulary_size).map(best));
+        Ok(())
+    }
+
+    /// What one more token would be: as [`decode`](Self::decode), and the caches stay as they were.
+    pub fn preview(
+        &mut self,
+        network: &mut dyn Network,
+        encoded: &[f32],
+        frames: usize,
+        embedding: &[f32],
+    ) -> Result<Decoded> {
+        self.call(network, encoded, frames, embedding, 1)?;
+        Ok(best(&self.output.logits))
+    }
+
+    fn call(
+        &mut self,
+        network: &mut dyn Network,
+        encoded: &[f32],
+        frames: usize,
+        embeddings: &[f32],
+        tokens: usize,
+    ) -> Result<()> {
         let input = DecoderInput { encoded, frames, embeddings, tokens, caches: &self.caches };
         network.decode(input, &mut self.output)?;
         let fits = self.output.logits.len() == tokens * self.vocabulary_size
@@ -58,8 +84,6 @@ impl Decoder {
                 self.caches.len()
             )));
         }
-        std::mem::swap(&mut self.caches, &mut self.output.caches);
-        decoded.extend(self.output.logits.chunks_exact(self.vocabulary_size).map(best));
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ pub struct StreamOptions {
     pub max_utterance_ms: u32,
     /// What stands between Chinese and English.
     pub spacing: Spacing,
+    /// Tell how an utterance may end before it does: [`Event::Preview`]. It takes a call of the decoder in each pause.
+    pub preview: bool,
 }
 
 impl Default for StreamOptions {
@@ -24,6 +26,7 @@ impl Default for StreamOptions {
             endpoint_silence_ms: 800,
             max_utterance_ms: 30_000,
             spacing: Spacing::default(),
+            preview: true,
         }
     }
 }
@@ -36,6 +39,9 @@ pub enum Event {
     Token(DisplayToken),
     /// The utterance's text has grown, or is final.
     Hypothesis(Hypothesis),
+    /// The utterance may end with these display tokens, which are not yet closed: nothing has been heard after them for
+    /// 300 ms. The hypothesis that comes with them has them too. What is closed later takes their place.
+    Preview(Vec<DisplayToken>),
     /// The rows up to a time have been given out.
     Advanced {
         /// Up to here, at 60 ms a row from the utterance's start. A row's weight lies up to 17.5 ms before that.

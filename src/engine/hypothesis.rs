@@ -76,6 +76,19 @@ impl Recognised {
         self.take_words();
     }
 
+    /// Takes the pieces that there are.
+    pub fn extend(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        pieces.into_iter().for_each(|piece| self.push(piece));
+    }
+
+    /// The utterance as it would be if it ended with this piece.
+    pub fn with(&self, piece: Piece) -> Hypothesis {
+        let mut copy = self.clone();
+        copy.push(piece);
+        copy.close();
+        copy.current
+    }
+
     /// Closes the word that is open.
     pub fn close(&mut self) {
         self.detokenizer.finish(&mut self.words);

@@ -11,7 +11,6 @@
 //! Reference: Gao et al., "Paraformer: Fast and Accurate Parallel Transformer for Non-autoregressive End-to-End Speech
 //! Recognition" (2022), and FunASR's `paraformer_streaming`.
 
-pub mod audio;
 pub mod chunk;
 pub mod cif;
 pub mod config;
@@ -20,15 +19,18 @@ pub mod detokenizer;
 pub mod encoder;
 pub mod error;
 pub mod event;
+pub mod frames;
 pub mod frontend;
 pub mod hypothesis;
 pub mod model;
 pub mod network;
 pub mod segment;
 pub mod stream;
+pub mod telling;
 pub mod time;
 pub mod timeline;
 pub mod timing;
+pub mod utterance;
 pub mod vocabulary;
 pub mod yaml;
 
@@ -38,7 +40,9 @@ pub use event::{Event, StreamOptions};
 pub use hypothesis::{DisplayToken, Hypothesis, Piece};
 pub use model::Model;
 pub use network::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network};
-pub use stream::Stream;
+pub use network::{VadInput, VadNetwork, VadOutput};
+pub use segment::vad::VadModel;
+pub use stream::{Counters, Stream};
 
 /// The sample rate of the graphs, in Hz. Other rates are resampled upstream.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -1,4 +1,4 @@
-//! The seam between the engine and what computes the two graphs.
+//! The seam between the engine and what computes the graphs.
 
 use super::Result;
 
@@ -53,4 +53,32 @@ pub trait Network {
 
     /// Decodes the tokens that fired in one window. Errors: as [`encode`](Self::encode).
     fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()>;
+}
+
+/// What one call of a voice activity detector takes.
+#[derive(Debug, Clone, Copy)]
+pub struct VadInput<'a> {
+    /// `[frames, 400]`: five fbank frames each, normalised.
+    pub features: &'a [f32],
+    /// How many frames are scored.
+    pub frames: usize,
+    /// The FSMN caches.
+    pub caches: &'a [Vec<f32>],
+}
+
+/// What one call of a voice activity detector gives. The buffers are reused from call to call.
+#[derive(Debug, Default, Clone)]
+pub struct VadOutput {
+    /// `[frames]`: the probability of silence, 0 to 1.
+    pub silence: Vec<f32>,
+    /// The caches after these frames, as in [`VadInput::caches`].
+    pub caches: Vec<Vec<f32>>,
+}
+
+/// The graph of a voice activity detector.
+///
+/// A call that fails leaves the stream as it was before, so it can be made again.
+pub trait VadNetwork {
+    /// Scores frames. Errors: as [`Network::encode`].
+    fn score(&mut self, input: VadInput<'_>, output: &mut VadOutput) -> Result<()>;
 }

@@ -1,25 +1,25 @@
 //! One audio stream: samples in, events out, all state inside.
 //!
-//! Sans-IO: [`Stream::push`] and [`Stream::finish`] only note what came; [`Stream::step`] makes one call of the network
-//! and can be made again when the network was cancelled or failed. Every decision falls at a fixed place in the samples,
-//! so cutting them otherwise changes nothing.
+//! Sans-IO: [`Stream::push`] and [`Stream::finish`] only note what came; [`Stream::step`] makes one call of a network and
+//! can be made again when the network was cancelled or failed. Every decision falls at a fixed place in the samples, so
+//! cutting them otherwise changes nothing.
+//!
+//! Without a voice activity detector all is encoded, and the alphas say where utterances end. With one, utterances are
+//! the segments that it finds, and nothing else is encoded.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::audio::HeldAudio;
-use super::chunk::Chunker;
-use super::cif::Cif;
-use super::decoder::{Decoded, Decoder};
+use super::Result;
 use super::event::{Event, StreamOptions};
-use super::frontend::{FEATURE_DIM, Frontend, position};
-use super::hypothesis::{Hypothesis, Piece, Recognised};
+use super::frames::HeldFrames;
+use super::hypothesis::Hypothesis;
 use super::model::Model;
-use super::network::{EncoderOutput, Network};
-use super::segment::endpoint::Endpoint;
-use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
-use super::timing::{Span, TokenTimes};
-use super::{Result, encoder};
+use super::network::{Network, VadNetwork};
+use super::segment::detector::Boundary;
+use super::segment::vad::{Vad, VadModel};
+use super::telling::Telling;
+use super::time::{FRAMES_PER_STACK, MS_PER_STACK, NS_PER_MS, SAMPLES_PER_STACK, samples_to_ns};
+use super::utterance::Utterance;
 
 /// Rows of silence that an utterance begins with, when it follows another: left context that the model is used to.
 const LEAD_IN_ROWS: u64 = 5;
@@ -27,13 +27,18 @@ const LEAD_IN_ROWS: u64 = 5;
 /// How far before its number times 60 ms a row begins, in ns.
 const ROW_LEAD_NS: u64 = 17_500_000;
 
-/// Where the utterance's current call stands. A call that failed is made again from here.
+/// While nobody speaks, the stream tells how far it is after so many frames: 300 ms.
+const IDLE_FRAMES: u64 = 30;
+
+/// Where the stream stands. A call that failed is made again from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Rows are gathered; then the encoder runs.
+    /// Frames are gathered; then the encoder runs.
     Gather,
     /// The encoder has run and CIF has fired; then the decoder runs.
     Decode(Ending),
+    /// The last token is to be shown before it is complete.
+    Preview,
 }
 
 /// What follows a call.
@@ -43,8 +48,21 @@ enum Ending {
     None,
     /// The next utterance, `silent` rows of silence behind.
     Silence { silent: u64 },
+    /// Silence, as the detector found.
+    Detected,
     /// The end of what was pushed.
     Finish,
+}
+
+/// What a stream has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls of the encoder.
+    pub calls: u64,
+    /// Audio that was encoded, in ns.
+    pub encoded_ns: u64,
+    /// Audio that was not encoded because the voice activity detector found nobody speaking, in ns.
+    pub saved_ns: u64,
 }
 
 /// The state of one audio stream.
@@ -52,74 +70,57 @@ enum Ending {
 pub struct Stream {
     model: Arc<Model>,
     options: StreamOptions,
-    audio: HeldAudio,
-    /// The number of the sample at which the utterance begins.
-    origin: u64,
+    frames: HeldFrames,
+    vad: Option<Vad>,
+    /// The detector has seen the last frame.
+    vad_finished: bool,
+    /// There is an utterance: without a detector, always.
+    open: bool,
+    /// The first frame that belongs to no utterance yet.
+    free: u64,
+    /// The next frame for the utterance.
+    fed: u64,
     finishing: bool,
-    /// The front end has given out the last rows.
-    flushed: bool,
     phase: Phase,
-    frontend: Frontend,
-    chunker: Chunker,
-    /// Rows of the utterance whose alphas have been integrated.
-    given_out: u64,
-    encoded: EncoderOutput,
-    cif: Cif,
-    embeddings: Vec<f32>,
-    fires: Vec<Fire>,
-    times: TokenTimes,
-    decoder: Decoder,
-    decoded: Vec<Decoded>,
-    endpoint: Endpoint,
-    recognised: Recognised,
-    /// Tokens of the utterance that events have told of.
-    told: usize,
-    advanced_ns: u64,
-    safe_ns: u64,
-    events: VecDeque<Event>,
-}
-
-/// The time of a token that CIF fired.
-#[derive(Debug, Clone, Copy)]
-struct Fire {
-    at_ns: u64,
-    span: Span,
+    utterance: Utterance,
+    telling: Telling,
+    counters: Counters,
 }
 
 impl Stream {
-    /// A new stream.
+    /// A new stream, whose utterances end where its alphas say so.
     pub fn new(model: Arc<Model>, options: StreamOptions) -> Self {
-        let sizes = model.sizes();
+        Self::with(model, None, options)
+    }
+
+    /// A new stream, whose utterances are the segments that a voice activity detector finds.
+    pub fn with_vad(model: Arc<Model>, vad: Arc<VadModel>, options: StreamOptions) -> Self {
+        let silence_ms = options.endpoint_silence_ms;
+        let vad = Vad::new(vad, (silence_ms > 0).then_some(silence_ms.into()));
+        Self::with(model, Some(vad), options)
+    }
+
+    fn with(model: Arc<Model>, vad: Option<Vad>, options: StreamOptions) -> Self {
         Self {
-            audio: HeldAudio::default(),
-            origin: 0,
-            finishing: false,
-            flushed: false,
-            phase: Phase::Gather,
-            frontend: Frontend::default(),
-            chunker: Chunker::new(options.chunk_size, FEATURE_DIM),
-            given_out: 0,
-            encoded: EncoderOutput::default(),
-            cif: Cif::new(model.cif_threshold, sizes.encoder_dim),
-            embeddings: Vec::new(),
-            fires: Vec::new(),
-            times: TokenTimes::default(),
-            decoder: Decoder::new(sizes.vocabulary_size, sizes.decoder_layers, sizes.encoder_dim * sizes.cache_len),
-            decoded: Vec::new(),
-            endpoint: Endpoint::new(options.endpoint_silence_ms, options.max_utterance_ms),
-            recognised: Recognised::new(options.spacing),
-            told: 0,
-            advanced_ns: 0,
-            safe_ns: 0,
-            events: VecDeque::new(),
+            utterance: Utterance::new(&model, &options, vad.is_some()),
+            telling: Telling::new(options.spacing),
             model,
             options,
+            frames: HeldFrames::default(),
+            vad_finished: false,
+            open: vad.is_none(),
+            vad,
+            free: 0,
+            fed: 0,
+            finishing: false,
+            phase: Phase::Gather,
+            counters: Counters::default(),
         }
     }
 
     /// Takes samples: 16 kHz, mono, -1 to 1.
     pub fn push(&mut self, samples: &[f32]) {
-        self.audio.push(samples);
+        self.frames.push(&self.model.fbank, samples);
     }
 
     /// Ends the utterance after what was pushed: the steps that follow make the final call. Samples pushed later begin a
@@ -130,271 +131,261 @@ impl Stream {
 
     /// Forgets everything; the next sample is number 0 of utterance 0.
     pub fn reset(&mut self) {
-        self.audio.reset();
-        self.begin_utterance(0);
-        self.finishing = false;
-        self.recognised.reset();
-        self.events.clear();
-        (self.advanced_ns, self.safe_ns) = (0, 0);
+        self.frames.reset();
+        self.telling.reset();
+        self.counters = Counters::default();
+        self.restart();
     }
 
     /// The utterance so far.
     pub fn hypothesis(&self) -> &Hypothesis {
-        self.recognised.current()
+        self.telling.hypothesis()
     }
 
     /// The number of samples pushed since the start or [`reset`](Self::reset).
     pub fn samples(&self) -> u64 {
-        self.audio.end()
+        self.frames.samples()
+    }
+
+    /// What the stream has done since the start or [`reset`](Self::reset).
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// The next event.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.telling.next()
     }
 
-    /// Makes the next call of the network, if there is one to make. Gives false where more samples, or
-    /// [`finish`](Self::finish), are needed first.
+    /// Makes the next call of a network, if there is one to make. Gives false where more samples, or
+    /// [`finish`](Self::finish), are needed first. `vad` is needed where the stream has a detector.
     ///
-    /// Errors: those of the network. The call is then still to be made.
-    pub fn step(&mut self, network: &mut dyn Network) -> Result<bool> {
+    /// Errors: those of the networks. The call is then still to be made.
+    pub fn step(&mut self, network: &mut dyn Network, vad: Option<&mut dyn VadNetwork>) -> Result<bool> {
         match self.phase {
-            Phase::Gather => self.gather(network),
+            Phase::Gather => self.gather(network, vad),
             Phase::Decode(ending) => self.decode(network, ending).map(|()| true),
+            Phase::Preview => self.preview(network).map(|()| true),
         }
     }
 
-    fn gather(&mut self, network: &mut dyn Network) -> Result<bool> {
-        while !self.chunker.ready() && !self.audio.is_taken() {
-            let (model, scale) = (&self.model, self.model.feature_scale());
-            let block = self.audio.take(SAMPLES_PER_STACK as usize);
-            self.frontend.push(&model.fbank, &model.cmvn, scale, block, self.chunker.rows_mut());
-        }
-        let stride = self.options.chunk_size.stride();
-        // After the flush there is only the final call, also where it happens to be a whole stride long.
-        if !self.flushed && self.chunker.ready() {
-            self.encode(network, stride)?;
-            let left = self.options.chunk_size.left();
-            let silence = self.integrate(left, left + stride);
-            self.chunker.advance(stride);
-            self.phase = Phase::Decode(silence.map_or(Ending::None, |silent| Ending::Silence { silent }));
-        } else if self.finishing {
-            if !self.flushed {
-                let scale = self.model.feature_scale();
-                self.frontend.finish(&self.model.cmvn, scale, self.chunker.rows_mut());
-                self.flushed = true;
+    fn gather(&mut self, network: &mut dyn Network, vad_network: Option<&mut dyn VadNetwork>) -> Result<bool> {
+        let network_missing = || super::Error::network("the stream's voice activity detector has no network");
+        while let Some(boundary) = self.vad.as_ref().and_then(Vad::boundary) {
+            match boundary {
+                Boundary::Start(frame) => self.begin_segment(frame),
+                // The final call of the stream ends it.
+                Boundary::End(frame) if self.vad_finished && frame == self.frames.end() => {}
+                Boundary::End(frame) => {
+                    self.end_segment(network, frame)?;
+                    self.boundary_done();
+                    return Ok(true);
+                }
             }
-            self.last_call(network)?;
-        } else {
+            self.boundary_done();
+        }
+        if self.open && self.feed() {
+            let silence = self.utterance.stride(network, &self.model, self.telling.has_text())?;
+            self.count(self.options.chunk_size.stride() as u64);
+            self.phase = Phase::Decode(silence.map_or(Ending::None, |silent| Ending::Silence { silent }));
+            return Ok(true);
+        }
+        if let Some(vad) = &mut self.vad {
+            if vad.next() <= self.frames.end() {
+                vad.block(vad_network.ok_or_else(network_missing)?, &self.frames)?;
+                self.idle();
+                return Ok(true);
+            }
+            if self.finishing && !self.vad_finished {
+                vad.finish(vad_network.ok_or_else(network_missing)?, &self.frames)?;
+                self.vad_finished = true;
+                return Ok(true);
+            }
+        }
+        if !self.finishing {
             return Ok(false);
         }
+        if self.open {
+            self.utterance.flush(&self.model);
+            let new = self.utterance.last_call(network, &self.model, samples_to_ns(self.samples()))?;
+            self.count(new);
+        }
+        self.phase = Phase::Decode(Ending::Finish);
         Ok(true)
     }
 
-    /// The final call: everything that is left, in a single pass, and the tail.
-    fn last_call(&mut self, network: &mut dyn Network) -> Result<()> {
-        let rest = self.chunker.pending();
-        let spoken = self.chunker.done() > 0 || rest > 0;
-        let (_, rows) = self.chunker.window(rest);
-        // Without context and without rest there is no window; the tail then has the last one.
-        if spoken && rows > 0 {
-            self.encode(network, rest)?;
-            self.integrate(self.options.chunk_size.left(), rows);
-            self.chunker.advance(rest);
+    /// Feeds the utterance; says whether it has a whole stride. A detector is to see a block before the utterance goes on
+    /// after it, whatever has come.
+    fn feed(&mut self) -> bool {
+        let end = match &self.vad {
+            Some(vad) if !self.vad_finished => self.frames.end().min(vad.next() - 1),
+            _ => self.frames.end(),
+        };
+        while !self.utterance.is_ready() && self.fed < end {
+            let next = end.min(self.fed + FRAMES_PER_STACK);
+            self.utterance.feed(&self.model, self.frames.get(self.fed, next));
+            self.fed = next;
         }
-        if spoken {
-            let end_ns = samples_to_ns(self.samples());
-            for fire in &mut self.fires {
-                fire.at_ns = fire.at_ns.min(end_ns);
-                fire.span = Span { start_ns: fire.span.start_ns.min(end_ns), end_ns: fire.span.end_ns.min(end_ns) };
-            }
-            self.times.limit(end_ns);
-            self.tail(end_ns);
-        }
-        self.phase = Phase::Decode(Ending::Finish);
-        Ok(())
-    }
-
-    fn encode(&mut self, network: &mut dyn Network, new: usize) -> Result<()> {
-        let (features, rows) = self.chunker.window(new);
-        encoder::encode(network, features, rows, self.model.sizes.encoder_dim, &mut self.encoded)
-    }
-
-    /// CIF over rows `first` to `end` of the window: those that this call gives out. Where the utterance ends within
-    /// them, by silence, the rest is left to the next utterance, and the number of silent rows is given back.
-    fn integrate(&mut self, first: usize, end: usize) -> Option<u64> {
-        let (dim, zeros, origin_ns) =
-            (self.model.sizes.encoder_dim, self.chunker.first_stack(), samples_to_ns(self.origin));
-        for row in first..end {
-            let (alpha, stack) = (self.encoded.alphas[row], zeros + row as i64);
-            let time_ns = |fraction| origin_ns + stack_time_ns(stack, fraction);
-            self.times.row(alpha, self.cif.integral(), time_ns(0.0), time_ns(1.0));
-            let hidden = &self.encoded.encoded[row * dim..][..dim];
-            if let Some(part) = self.cif.integrate(alpha, hidden, &mut self.embeddings) {
-                let at_ns = time_ns(part.into());
-                self.fires.push(Fire { at_ns, span: self.times.fire(at_ns, self.cif.integral()) });
-            }
-            // The zeros before an utterance are no silence.
-            if stack < 0 {
-                continue;
-            }
-            self.given_out = stack as u64 + 1;
-            self.endpoint.observe(alpha);
-            let has_text = !self.hypothesis().pieces.is_empty() || !self.fires.is_empty();
-            if let Some(silent) = self.endpoint.silence(has_text).filter(|_| !self.flushed) {
-                // Nothing but the tail is left to fire. It is decoded in the context of this window, which reaches
-                // back to the speech.
-                self.tail(self.given_out_ns());
-                return Some(silent);
-            }
-        }
-        None
-    }
-
-    fn tail(&mut self, end_ns: u64) {
-        let integral = self.cif.integral();
-        if self.cif.tail(self.model.cif_tail_threshold, &mut self.embeddings) {
-            self.fires.push(Fire { at_ns: end_ns, span: self.times.tail(end_ns, integral) });
-        }
+        self.utterance.is_ready()
     }
 
     fn decode(&mut self, network: &mut dyn Network, ending: Ending) -> Result<()> {
-        if !self.fires.is_empty() {
-            self.decoded.clear();
-            let (encoded, frames) = (&self.encoded.encoded, self.encoded.alphas.len());
-            let (embeddings, tokens) = (&self.embeddings, self.fires.len());
-            self.decoder.decode(network, encoded, frames, embeddings, tokens, &mut self.decoded)?;
-            for (fire, decoded) in self.fires.drain(..).zip(&self.decoded) {
-                let Some(piece) = self.model.vocabulary.piece(decoded.id) else { continue };
-                self.recognised.push(Piece {
-                    text: piece.into(),
-                    start_ns: fire.span.start_ns,
-                    end_ns: fire.span.end_ns,
-                    fire_ns: fire.at_ns,
-                    confidence: decoded.confidence,
-                });
-            }
-            self.embeddings.clear();
-        }
+        self.utterance.decode(network, &self.model, self.telling.recognised())?;
         self.phase = Phase::Gather;
         match ending {
+            Ending::None if self.options.preview && self.utterance.wants_preview(&self.model) => {
+                self.telling.tell();
+                self.phase = Phase::Preview;
+            }
             Ending::None => self.end_of_call(),
             Ending::Silence { silent } => self.end_by_silence(silent),
+            Ending::Detected => self.end_detected(),
             Ending::Finish => self.end_of_stream(),
         }
         Ok(())
     }
 
+    fn preview(&mut self, network: &mut dyn Network) -> Result<()> {
+        let piece = self.utterance.preview(network, &self.model)?;
+        self.telling.preview(piece);
+        self.phase = Phase::Gather;
+        self.end_of_call();
+        Ok(())
+    }
+
     fn end_of_call(&mut self) {
-        self.tell();
-        if let Some(row) = self.endpoint.limit() {
-            self.split(row);
+        self.telling.tell();
+        if let Some(row) = self.utterance.limit() {
+            self.telling.part(self.utterance.row_ns(row));
+            self.utterance.part(row);
         }
         // The rows that come next begin half a row before their number says.
-        let now_ns = self.given_out_ns().saturating_sub(ROW_LEAD_NS);
-        let waits = self.options.endpoint_silence_ms > 0 && self.cif.would_fire(self.model.cif_tail_threshold);
-        let waiting_ns = self.times.onset_ns().filter(|_| waits);
-        self.advance(self.given_out_ns(), self.times.earliest_ns(now_ns), waiting_ns);
+        let given_out_ns = samples_to_ns(self.utterance.given_out());
+        let now_ns = given_out_ns.saturating_sub(ROW_LEAD_NS);
+        let ends = self.options.endpoint_silence_ms > 0;
+        let waiting_ns = self.utterance.waiting_ns(&self.model).filter(|_| ends);
+        self.advance(given_out_ns, self.utterance.earliest_ns(now_ns), waiting_ns);
         self.forget();
     }
 
     fn end_by_silence(&mut self, silent: u64) {
-        self.end_utterance();
+        self.telling.end_utterance();
         let lead_in = silent.min(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
-        let end_ns = self.given_out_ns();
+        let given_out = self.utterance.given_out();
+        let end_ns = samples_to_ns(given_out);
         self.advance(end_ns, end_ns.saturating_sub(samples_to_ns(lead_in) + ROW_LEAD_NS), None);
-        let given_out = self.origin + self.given_out * SAMPLES_PER_STACK;
-        self.begin_utterance(given_out.saturating_sub(lead_in).max(self.origin));
+        self.begin_utterance(given_out.saturating_sub(lead_in).max(self.utterance.origin()));
         self.forget();
     }
 
     fn end_of_stream(&mut self) {
-        self.end_utterance();
+        self.telling.end_utterance();
+        if !self.open {
+            self.tell_idle(self.frames.end());
+        }
         let end_ns = samples_to_ns(self.samples());
         self.advance(end_ns, end_ns, None);
-        self.begin_utterance(self.samples());
-        self.finishing = false;
+        self.restart();
+    }
+
+    fn begin_segment(&mut self, frame: u64) {
+        let frame = frame.max(self.free);
+        self.tell_idle(frame);
+        self.begin_utterance(self.frames.sample_of(frame));
+        self.open = true;
+    }
+
+    /// The final call of a segment that ends before `frame`.
+    fn end_segment(&mut self, network: &mut dyn Network, frame: u64) -> Result<()> {
+        let seen = self.vad.as_ref().map_or(0, Vad::seen).min(self.frames.end());
+        if self.fed < seen {
+            self.utterance.feed(&self.model, self.frames.get(self.fed, seen));
+            self.fed = seen;
+        }
+        // The last 25 ms window of the segment ends with it.
+        let frames = frame.saturating_sub(self.frames.at_sample(self.utterance.origin()) + 2).max(1);
+        let new = self.utterance.last_call_before(network, &self.model, frames.div_ceil(FRAMES_PER_STACK))?;
+        self.count(new);
+        self.phase = Phase::Decode(Ending::Detected);
+        Ok(())
+    }
+
+    fn end_detected(&mut self) {
+        self.telling.end_utterance();
+        self.open = false;
+        self.free = self.frames.at_sample(self.utterance.given_out());
+        let end_ns = samples_to_ns(self.utterance.given_out());
+        let earliest = self.vad.as_ref().map_or(0, Vad::earliest);
+        self.advance(end_ns, samples_to_ns(self.frames.sample_of(earliest)), None);
         self.forget();
     }
 
-    /// Parts an utterance that is too long. What fired after the start of `row` goes to the next one. Speech goes on
-    /// there, so the sum of alphas and the caches are kept, and nothing is decoded twice; only the positions start anew.
-    fn split(&mut self, row: u64) {
-        let cut_ns = samples_to_ns(self.origin) + stack_time_ns(row as i64, 0.0);
-        let moved = self.given_out.saturating_sub(self.options.chunk_size.left() as u64);
-        if let Some(last) = self.recognised.split(cut_ns) {
-            self.events.push_back(Event::Hypothesis(last));
-            // The tokens of the rest were told of as part of the utterance before; its text is new.
-            self.told = self.hypothesis().tokens.len();
-            if self.told > 0 {
-                self.events.push_back(Event::Hypothesis(self.hypothesis().clone()));
-            }
-        }
-        self.chunker.rebase(moved, |stack, features| {
-            position::subtract(stack as u64 + 1, features);
-            position::add((stack + 1 - moved as i64).max(1) as u64, features);
-        });
-        self.frontend.rebase(moved);
-        self.endpoint.rebase(moved, row);
-        self.given_out -= moved;
-        self.origin += moved * SAMPLES_PER_STACK;
-    }
-
-    fn end_utterance(&mut self) {
-        self.recognised.close();
-        self.tell_tokens();
-        if let Some(last) = self.recognised.finish() {
-            self.events.push_back(Event::Hypothesis(last));
-        }
-        self.told = 0;
-    }
-
-    fn given_out_ns(&self) -> u64 {
-        samples_to_ns(self.origin + self.given_out * SAMPLES_PER_STACK)
-    }
-
-    /// Tells of what is new.
-    fn tell(&mut self) {
-        if self.tell_tokens() {
-            self.events.push_back(Event::Hypothesis(self.hypothesis().clone()));
+    fn boundary_done(&mut self) {
+        if let Some(vad) = &mut self.vad {
+            vad.done();
         }
     }
 
-    fn tell_tokens(&mut self) -> bool {
-        let tokens = &self.recognised.current().tokens;
-        let told = std::mem::replace(&mut self.told, tokens.len());
-        self.events.extend(tokens[told..].iter().cloned().map(Event::Token));
-        self.told > told
+    /// Nobody speaks: tells now and then how far the stream is.
+    fn idle(&mut self) {
+        let Some(vad) = &self.vad else { return };
+        if !self.open && vad.boundary().is_none() && vad.seen() % IDLE_FRAMES < FRAMES_PER_STACK {
+            self.tell_idle(vad.earliest());
+            self.forget();
+        }
+    }
+
+    /// Nobody has spoken before `frame`.
+    fn tell_idle(&mut self, frame: u64) {
+        let silent = frame.saturating_sub(self.free);
+        if silent > 0 {
+            self.counters.saved_ns += silent * 10 * NS_PER_MS;
+            self.free = frame;
+            let until_ns = samples_to_ns(self.frames.sample_of(frame));
+            self.advance(until_ns, until_ns, None);
+        }
+    }
+
+    fn count(&mut self, rows: u64) {
+        self.counters.calls += 1;
+        self.counters.encoded_ns += rows * MS_PER_STACK * NS_PER_MS;
     }
 
     fn advance(&mut self, until_ns: u64, safe_ns: u64, waiting_ns: Option<u64>) {
-        self.advanced_ns = self.advanced_ns.max(until_ns.min(samples_to_ns(self.samples())));
-        let safe_ns = self.recognised.open_start_ns().map_or(safe_ns, |open_ns| open_ns.min(safe_ns));
-        self.safe_ns = self.safe_ns.max(safe_ns.min(self.advanced_ns));
-        self.events.push_back(Event::Advanced { until_ns: self.advanced_ns, safe_ns: self.safe_ns, waiting_ns });
+        self.telling.advance(until_ns.min(samples_to_ns(self.samples())), safe_ns, waiting_ns);
     }
 
-    /// Begins a new utterance at sample number `origin`, which must still be held.
+    /// Begins a new utterance at sample number `origin`, where a frame begins that is still held.
     fn begin_utterance(&mut self, origin: u64) {
-        self.origin = origin;
-        self.audio.rewind(origin);
-        self.flushed = false;
+        self.utterance.begin(origin);
+        self.fed = self.frames.at_sample(origin);
         self.phase = Phase::Gather;
-        self.frontend.reset();
-        self.chunker.reset();
-        self.given_out = 0;
-        self.cif.reset();
-        self.decoder.reset();
-        self.endpoint.reset();
-        self.embeddings.clear();
-        self.fires.clear();
-        self.times.reset(samples_to_ns(origin));
-        self.told = 0;
     }
 
-    /// Drops the samples that neither this utterance nor the next one needs.
+    /// The next sample begins all anew, but for the utterances' numbers and what was told.
+    fn restart(&mut self) {
+        self.frames.restart();
+        if let Some(vad) = &mut self.vad {
+            vad.reset();
+        }
+        self.vad_finished = false;
+        self.finishing = false;
+        self.open = self.vad.is_none();
+        self.free = 0;
+        self.begin_utterance(self.samples());
+    }
+
+    /// Drops the frames that nothing needs any more.
     fn forget(&mut self) {
-        let next = self.origin + self.given_out.saturating_sub(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
-        self.audio.forget(next);
+        let row =
+            self.utterance.given_out().saturating_sub(LEAD_IN_ROWS * SAMPLES_PER_STACK).max(self.utterance.origin());
+        let utterance = self.fed.min(self.frames.at_sample(row));
+        let detector = self.vad.as_ref().map(Vad::needed);
+        let needed = match detector {
+            Some(detector) if self.open => detector.min(utterance),
+            Some(detector) => detector,
+            None => utterance,
+        };
+        self.frames.forget(needed);
     }
 }

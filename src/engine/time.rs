@@ -10,8 +10,10 @@ pub const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE as u64;
 pub const NS_PER_MS: u64 = 1_000_000;
 /// Samples in a millisecond.
 pub const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
-/// Samples between one LFR stack and the next: 6 fbank frames of 10 ms.
+/// Samples between one LFR stack and the next.
 pub const SAMPLES_PER_STACK: u64 = 960;
+/// Fbank frames between one LFR stack and the next.
+pub const FRAMES_PER_STACK: u64 = 6;
 /// Milliseconds between one LFR stack and the next.
 pub const MS_PER_STACK: u64 = 60;
 

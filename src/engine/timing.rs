@@ -71,8 +71,7 @@ impl TokenTimes {
 
     fn end(&mut self, at_ns: u64, rest: f32, weight: f32) -> Span {
         // A trace of alpha in a pause may complete a token that was spoken before it.
-        let in_pause = self.silent_rows >= PAUSE_ROWS && self.onset_ns.is_some();
-        let at_ns = if in_pause { at_ns.min(self.heard_ns) } else { at_ns }.max(self.previous_end_ns);
+        let at_ns = if self.is_paused() { at_ns.min(self.heard_ns) } else { at_ns }.max(self.previous_end_ns);
         let onset_ns = self.onset_ns.take().unwrap_or(at_ns);
         self.onset_ns = (rest > ONSET_ALPHA).then_some(at_ns);
         match self.pause.take() {
@@ -102,6 +101,11 @@ impl TokenTimes {
         self.previous_end_ns = self.previous_end_ns.min(end_ns);
         self.heard_ns = self.heard_ns.min(end_ns);
         self.onset_ns = self.onset_ns.map(|onset_ns| onset_ns.min(end_ns));
+    }
+
+    /// Whether a token has begun and silence has followed it for 300 ms.
+    pub fn is_paused(&self) -> bool {
+        self.silent_rows >= PAUSE_ROWS && self.onset_ns.is_some()
     }
 
     /// Where the token that has not fired yet was first heard.

@@ -110,7 +110,13 @@ impl Golden {
 /// The whole stream is one utterance.
 pub fn one_utterance(chunk: [i64; 3]) -> StreamOptions {
     let chunk_size = ChunkSize::new(chunk[0], chunk[1], chunk[2]).unwrap();
-    StreamOptions { chunk_size, endpoint_silence_ms: 0, max_utterance_ms: 0, ..StreamOptions::default() }
+    StreamOptions {
+        chunk_size,
+        endpoint_silence_ms: 0,
+        max_utterance_ms: 0,
+        preview: false,
+        ..StreamOptions::default()
+    }
 }
 
 /// The samples of a 16 kHz mono recording of 16-bit samples.
@@ -143,7 +149,7 @@ pub fn open(directory: &Path, precision: Precision) -> SharedModel {
 
 /// Makes all the steps that can be made, and takes the events.
 pub fn drain(stream: &mut Stream, network: &mut dyn Network) -> Vec<Event> {
-    while stream.step(network).unwrap() {}
+    while stream.step(network, None).unwrap() {}
     std::iter::from_fn(|| stream.next_event()).collect()
 }
 

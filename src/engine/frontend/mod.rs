@@ -1,4 +1,5 @@
-//! Samples to the encoder's input rows: fbank, LFR, CMVN, position. Spec: FunASR `WavFrontendOnline`, Kaldi `fbank`.
+//! Samples to fbank frames, frames to the encoder's input rows: LFR, CMVN, position. Spec: FunASR `WavFrontendOnline`,
+//! Kaldi `fbank`.
 
 pub mod cmvn;
 pub mod fbank;
@@ -7,7 +8,6 @@ pub mod lfr;
 pub mod position;
 
 use cmvn::Cmvn;
-use fbank::{Fbank, FbankPlan};
 use lfr::Lfr;
 
 /// Mel bins of one fbank frame.
@@ -22,22 +22,18 @@ pub const FEATURE_DIM: usize = MEL_BINS * LFR_WINDOW;
 /// The front end's state over one utterance.
 #[derive(Debug, Clone, Default)]
 pub struct Frontend {
-    fbank: Fbank,
     lfr: Lfr,
     /// LFR rows given out so far: the next one's position is this plus 1.
     rows: u64,
-    frames: Vec<f32>,
 }
 
 impl Frontend {
-    /// Takes samples (-1 to 1) and appends the rows `[n, 560]` that are complete with them to `rows`.
+    /// Takes fbank frames `[m, 80]` and appends the rows `[n, 560]` that are complete with them to `rows`.
     ///
     /// `scale` multiplies after the normalisation and before the position: the square root of the encoder's dimension.
-    pub fn push(&mut self, plan: &FbankPlan, cmvn: &Cmvn, scale: f32, samples: &[f32], rows: &mut Vec<f32>) {
-        self.frames.clear();
-        self.fbank.push(plan, samples, &mut self.frames);
+    pub fn push(&mut self, cmvn: &Cmvn, scale: f32, frames: &[f32], rows: &mut Vec<f32>) {
         let first = rows.len();
-        self.lfr.push(&self.frames, rows);
+        self.lfr.push(frames, rows);
         self.normalise(cmvn, scale, &mut rows[first..]);
     }
 
@@ -50,7 +46,6 @@ impl Frontend {
 
     /// Starts a new utterance: position 1, nothing kept. Buffers keep their memory.
     pub fn reset(&mut self) {
-        self.fbank.reset();
         self.lfr.reset();
         self.rows = 0;
     }

@@ -1,3 +1,6 @@
 //! Where utterances begin and end.
 
+pub mod detector;
 pub mod endpoint;
+pub mod vad;
+pub mod vad_config;
