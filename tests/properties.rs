@@ -91,6 +91,35 @@ fn cutting_changes_nothing() {
     }
 }
 
+/// The last token of an utterance, which only its end makes fire, is told of before, and what follows is as without that.
+#[test]
+fn a_preview_comes_early_and_changes_nothing() {
+    let SharedModel { model, mut client, .. } = demo();
+    let audio = speech_with_pauses();
+    let (mut previews, mut right) = (0, 0);
+    for options in [usual(800, 30_000), usual(800, 3000), usual(0, 0)] {
+        let with = events_of(&model, &mut client, options, &audio);
+        let without = events_of(&model, &mut client, StreamOptions { preview: false, ..options }, &audio);
+        let mut left = Vec::new();
+        for (at, event) in with.iter().enumerate() {
+            let Event::Preview(tokens) = event else {
+                left.push(event.clone());
+                continue;
+            };
+            let Some(Event::Hypothesis(told)) = left.pop() else { panic!("{:?}", left.last()) };
+            assert!(!told.is_final && told.text.ends_with(&tokens[tokens.len() - 1].text), "{told:?}");
+            let later = finals(&with[at..]).into_iter().find(|last| last.utterance == told.utterance).unwrap();
+            // An utterance that is too long may be parted before the token.
+            if options.max_utterance_ms != 3000 {
+                previews += 1;
+                right += usize::from(later.text.starts_with(&told.text));
+            }
+        }
+        assert_eq!(left, without, "{options:?}");
+    }
+    assert!(previews >= 6 && right == previews, "{right} of {previews} previews were right");
+}
+
 #[test]
 fn single_samples_change_nothing() {
     let SharedModel { model, mut client, .. } = tiny();
@@ -233,14 +262,15 @@ fn cancelling_at_random_moments_loses_nothing() {
 fn a_short_cancel_is_a_cancel() {
     let (gate, opened) = mpsc::channel::<()>();
     let (entered, inside) = mpsc::channel();
-    let (worker, mut first) = gstparaformer::scheduler::Worker::spawn("test", Duration::from_millis(1), move || {
-        Ok(Box::new(Gated { opened, entered }) as Box<dyn gstparaformer::engine::Network>)
-    })
-    .unwrap();
+    let (worker, mut first) =
+        gstparaformer::scheduler::RecognitionWorker::spawn("test", Duration::from_millis(1), (), move || {
+            Ok(Box::new(Gated { opened, entered }) as Box<dyn gstparaformer::engine::Network>)
+        })
+        .unwrap();
     let mut second = worker.client().unwrap();
     let canceller = second.canceller();
     let (told, results) = mpsc::channel();
-    let call = |client: &mut gstparaformer::scheduler::Client| {
+    let call = |client: &mut gstparaformer::scheduler::RecognitionClient| {
         use gstparaformer::engine::{EncoderInput, EncoderOutput, Network};
         client.encode(EncoderInput { features: &[0.0; 560], frames: 1 }, &mut EncoderOutput::default())
     };

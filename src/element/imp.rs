@@ -1,7 +1,7 @@
 //! The element's subclass: pads, properties, states.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::glib;
@@ -11,13 +11,14 @@ use gst::subclass::prelude::*;
 use super::input::{Format, Item};
 use super::messages::{post_error, progress};
 use super::output::Outgoing;
-use super::recogniser::Recogniser;
-use super::settings::{PROPERTIES, Settings};
+use super::properties::PROPERTIES;
+use super::recogniser::{Clients, Models, Recogniser};
+use super::settings::Settings;
 use super::stats::Stats;
 use super::task::Downstream;
-use crate::engine::{Error, Model};
-use crate::runtime::{ModelRequest, SharedModel, registry};
-use crate::scheduler::{Canceller, Client, Queue};
+use crate::engine::{Error, Model, VadModel};
+use crate::runtime::{ModelRequest, SharedModel, SharedVad, VadRequest, registry, vad};
+use crate::scheduler::{Canceller, Queue};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -34,11 +35,12 @@ const FAREWELL: Duration = Duration::from_millis(500);
 struct Open {
     /// Counts the models that the element has opened: what is told of an earlier one is stale.
     number: u64,
-    request: ModelRequest,
-    model: std::sync::Arc<Model>,
+    request: (ModelRequest, Option<VadRequest>),
+    model: Arc<Model>,
+    vad: Option<Arc<VadModel>>,
     /// Taken by the recogniser while there is one.
-    client: Option<Client>,
-    canceller: Canceller,
+    clients: Option<Clients>,
+    cancellers: Vec<Canceller>,
     precision: &'static str,
     /// PROGRESS was started and not yet ended.
     loading: bool,
@@ -239,15 +241,22 @@ impl ParaformerAsr {
         };
         let settings = self.settings();
         settings.windows().map_err(failed)?;
-        let request = settings.model_request(plugin_folder());
-        let SharedModel { model, client, precision, warnings } = registry::open(&request).map_err(failed)?;
+        let request = requests(&settings);
+        let SharedModel { model, client, precision, warnings } = registry::open(&request.0).map_err(failed)?;
+        let shared_vad = request.1.as_ref().map(vad::open).transpose().map_err(failed)?;
         for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
         let loading = !client.is_settled();
-        let canceller = client.canceller();
+        let mut cancellers = vec![client.canceller()];
+        let (vad, vad_client) = match shared_vad {
+            Some(SharedVad { model, client }) => (Some(model), Some(client)),
+            None => (None, None),
+        };
+        cancellers.extend(vad_client.as_ref().map(|client| client.canceller()));
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        let open = Open { number, request, model, client: None, canceller, precision: precision.name(), loading };
+        let precision = precision.name();
+        let open = Open { number, request, model, vad, clients: None, cancellers, precision, loading };
         *self.lock(&self.open) = Some(open);
         if loading {
             progress(self, gst::ProgressType::Start, "loading the model");
@@ -258,9 +267,17 @@ impl ParaformerAsr {
                 }
             });
         }
-        // Only now: the call above may come back at once, and takes the same lock.
+        if let Some(client) = &vad_client {
+            let weak = self.obj().downgrade();
+            client.when_loaded(move |result| {
+                if let (Some(element), Err(error)) = (weak.upgrade(), result) {
+                    element.imp().loaded(number, Err(error));
+                }
+            });
+        }
+        // Only now: the calls above may come back at once, and take the same lock.
         if let Some(open) = self.lock(&self.open).as_mut() {
-            open.client = Some(client);
+            open.clients = Some(Clients { recognition: client, vad: vad_client });
         }
         Ok(())
     }
@@ -299,18 +316,19 @@ impl ParaformerAsr {
             gst::StateChangeError
         })?;
         // What is set in READY holds from here on.
-        let request = settings.model_request(plugin_folder());
+        let request = requests(&settings);
         if self.lock(&self.open).as_ref().is_none_or(|open| open.request != request) {
             self.close_model();
             self.open_model()?;
         }
         let mut open = self.lock(&self.open);
-        let Some((model, client)) = open.as_mut().and_then(|open| Some((open.model.clone(), open.client.take()?)))
-        else {
-            return Err(gst::StateChangeError);
-        };
+        let taken = open.as_mut().and_then(|open| {
+            let models = Models { recognition: open.model.clone(), vad: open.vad.clone() };
+            Some((models, open.clients.take()?))
+        });
         drop(open);
-        *self.lock(&self.recogniser) = Some(Recogniser::new(model, client, options, &settings));
+        let Some((models, clients)) = taken else { return Err(gst::StateChangeError) };
+        *self.lock(&self.recogniser) = Some(Recogniser::new(models, clients, options, &settings));
         *self.lock(&self.downstream) = Downstream::default();
         *self.lock(&self.format) = Format::default();
         *self.lock(&self.upstream) = None;
@@ -322,14 +340,14 @@ impl ParaformerAsr {
     /// Lets go of everything that waits.
     pub fn interrupt(&self) {
         if let Some(open) = &*self.lock(&self.open) {
-            open.canceller.cancel();
+            open.cancellers.iter().for_each(Canceller::cancel);
         }
         self.queue.release();
     }
 
     pub fn resume(&self) {
         if let Some(open) = &*self.lock(&self.open) {
-            open.canceller.resume();
+            open.cancellers.iter().for_each(Canceller::resume);
         }
         self.queue.resume();
     }
@@ -338,7 +356,7 @@ impl ParaformerAsr {
     fn farewell(&self) {
         let Some(mut recogniser) = self.lock(&self.recogniser).take() else { return };
         let loaded = self.lock(&self.open).as_ref().is_some_and(|open| {
-            open.canceller.resume();
+            open.cancellers.iter().for_each(Canceller::resume);
             !open.loading
         });
         if loaded && self.flow() != Err(gst::FlowError::Error) {
@@ -362,9 +380,14 @@ impl ParaformerAsr {
         }
         self.queue.clear();
         if let Some(open) = self.lock(&self.open).as_mut() {
-            open.client = Some(recogniser.into_client());
+            open.clients = Some(recogniser.into_clients());
         }
     }
+}
+
+/// The models and the library that are asked for.
+fn requests(settings: &Settings) -> (ModelRequest, Option<VadRequest>) {
+    (settings.model_request(plugin_folder()), settings.vad_request(plugin_folder()))
 }
 
 /// The folder that the plugin's file lies in.

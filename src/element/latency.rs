@@ -10,10 +10,15 @@ use super::{CaptionMode, Output};
 /// A token is given out by then at the latest: it may begin so long before its fire.
 const TOKEN_MS: u64 = 600;
 
+/// A voice activity detector is sure of silence by then: a segment begins 400 ms before the frame that tells of it, its
+/// network waits for 80 ms, and the stream tells of silence every 300 ms.
+const VAD_MS: u64 = 780;
+
 /// What the element adds to the latency of a live pipeline.
 pub fn own(settings: &Settings) -> gst::ClockTime {
     // Sizes that cannot be used fail at READY; until then the default's delay is as good as any.
     let model_ms = settings.windows().unwrap_or_default().delay_ms();
+    let model_ms = if settings.vad_model_path.is_some() { model_ms.max(VAD_MS) } else { model_ms };
     let text_ms = match (settings.output, settings.caption_mode) {
         (Output::Tokens, _) => TOKEN_MS,
         (Output::Captions, CaptionMode::Progressive) => 0,

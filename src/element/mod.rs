@@ -8,6 +8,7 @@ mod input;
 mod latency;
 mod messages;
 mod output;
+mod properties;
 mod recogniser;
 mod settings;
 mod stats;

@@ -11,8 +11,10 @@ use super::text::TextOutput;
 use crate::captions::Word;
 use crate::engine::time::{ns_to_samples, samples_to_ns};
 use crate::engine::timeline::{LONGEST_FILL_NS, Placement, Timeline};
-use crate::engine::{DisplayToken, Error, Event, Hypothesis, Model, Stream, StreamOptions};
-use crate::scheduler::Client;
+use crate::engine::{
+    Counters, DisplayToken, Error, Event, Hypothesis, Model, Stream, StreamOptions, VadModel, VadNetwork,
+};
+use crate::scheduler::{RecognitionClient, VadClient};
 
 /// Silence is pushed in pieces of this many samples.
 const SILENCE: [f32; 1600] = [0.0; 1600];
@@ -20,10 +22,22 @@ const SILENCE: [f32; 1600] = [0.0; 1600];
 /// An item that could not be processed: the reason, and the item where nothing of it was taken.
 pub struct Unfinished(pub Error, pub Option<Item>);
 
+/// The ways to the networks that a stream uses.
+pub struct Clients {
+    pub recognition: RecognitionClient,
+    pub vad: Option<VadClient>,
+}
+
+/// The models that a stream uses.
+pub struct Models {
+    pub recognition: Arc<Model>,
+    pub vad: Option<Arc<VadModel>>,
+}
+
 /// The state of one stream.
 pub struct Recogniser {
     stream: Stream,
-    client: Client,
+    clients: Clients,
     timeline: Timeline,
     segment: gst::FormattedSegment<gst::ClockTime>,
     text: TextOutput,
@@ -33,16 +47,19 @@ pub struct Recogniser {
     partial_results: bool,
     /// When to give up, where that is wanted.
     pub deadline: Option<Instant>,
-    /// Chunks that were recognised since this was last asked.
-    pub chunks: u64,
+    /// What had been done when that was last asked.
+    counted: Counters,
 }
 
 impl Recogniser {
     /// At the start of a stream.
-    pub fn new(model: Arc<Model>, client: Client, options: StreamOptions, settings: &Settings) -> Self {
+    pub fn new(models: Models, clients: Clients, options: StreamOptions, settings: &Settings) -> Self {
         let mut recogniser = Self {
-            stream: Stream::new(model, options),
-            client,
+            stream: match models.vad {
+                Some(vad) => Stream::with_vad(models.recognition, vad, options),
+                None => Stream::new(models.recognition, options),
+            },
+            clients,
             timeline: Timeline::default(),
             segment: gst::FormattedSegment::new(),
             text: TextOutput::new(settings),
@@ -50,7 +67,7 @@ impl Recogniser {
             min_confidence: 0.0,
             partial_results: true,
             deadline: None,
-            chunks: 0,
+            counted: Counters::default(),
         };
         recogniser.apply(settings);
         recogniser
@@ -147,14 +164,21 @@ impl Recogniser {
         self.segment.to_running_time(gst::ClockTime::from_nseconds(newest_ns))
     }
 
-    /// Gives the way to the network back.
-    pub fn into_client(self) -> Client {
-        self.client
+    /// Gives the ways to the networks back.
+    pub fn into_clients(self) -> Clients {
+        self.clients
+    }
+
+    /// What was done since this was last asked.
+    pub fn take_counters(&mut self) -> Counters {
+        let now = self.stream.counters();
+        let before = std::mem::replace(&mut self.counted, now);
+        now.since(before)
     }
 
     /// How many streams share the model.
     pub fn streams(&self) -> usize {
-        self.client.clients()
+        self.clients.recognition.clients()
     }
 
     /// The time of audio. Without one it follows the audio before it, and what of that was skipped.
@@ -256,7 +280,8 @@ impl Recogniser {
             if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Err(Error::Cancelled);
             }
-            let stepped = self.stream.step(&mut self.client, None);
+            let vad = self.clients.vad.as_mut().map(|vad| vad as &mut dyn VadNetwork);
+            let stepped = self.stream.step(&mut self.clients.recognition, vad);
             while let Some(event) = self.stream.next_event() {
                 self.event(event);
             }
@@ -275,7 +300,6 @@ impl Recogniser {
                 self.text.preview(words);
             }
             Event::Advanced { until_ns, safe_ns, waiting_ns } => {
-                self.chunks += 1;
                 let waiting_ns = waiting_ns.filter(|_| self.text.may_wait());
                 let until_ns = self.timeline.pts_ns(until_ns);
                 let safe_ns = self.timeline.pts_ns(waiting_ns.map_or(safe_ns, |waiting_ns| waiting_ns.min(safe_ns)));

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::engine::Counters;
+
 /// Delays that percentiles are taken of: the newest.
 const DELAYS: usize = 1024;
 
 /// Counters since the stream began.
 #[derive(Debug, Default)]
 pub struct Stats {
-    chunks: u64,
+    done: Counters,
     audio_ns: u64,
     busy_ns: u64,
     skipped_ns: u64,
@@ -23,9 +25,11 @@ impl Stats {
         *self = Self::default();
     }
 
-    /// Notes audio that was recognised: how long it lasts, in how many calls, and how long that took.
-    pub fn recognised(&mut self, chunks: u64, audio_ns: u64, took: Duration) {
-        self.chunks += chunks;
+    /// Notes audio that was recognised: what was done with it, how long it lasts, and how long that took.
+    pub fn recognised(&mut self, done: Counters, audio_ns: u64, took: Duration) {
+        self.done.calls += done.calls;
+        self.done.encoded_ns += done.encoded_ns;
+        self.done.saved_ns += done.saved_ns;
         self.audio_ns += audio_ns;
         self.busy_ns += took.as_nanos() as u64;
     }
@@ -58,8 +62,10 @@ impl Stats {
         let percentile = |part: usize| delays.get((delays.len() * part / 100).min(delays.len().saturating_sub(1)));
         let factor = if self.audio_ns == 0 { 0.0 } else { self.busy_ns as f64 / self.audio_ns as f64 };
         gst::Structure::builder("stats")
-            .field("chunks", self.chunks)
+            .field("chunks", self.done.calls)
             .field("audio", self.audio_ns)
+            .field("encoded", self.done.encoded_ns)
+            .field("saved-by-vad", self.done.saved_ns)
             .field("real-time-factor", factor)
             .field("delay-p50", percentile(50).copied().unwrap_or(0))
             .field("delay-p95", percentile(95).copied().unwrap_or(0))

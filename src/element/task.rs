@@ -90,12 +90,12 @@ impl ParaformerAsr {
         if matches!(&result, Err(Unfinished(error, _)) if *error != Error::Cancelled) {
             recogniser.abandon();
         }
-        let chunks = std::mem::take(&mut recogniser.chunks);
+        let done = recogniser.take_counters();
         let newest = recogniser.newest_running_time();
         let output = recogniser.take_output();
         drop(guard);
-        self.lock(&self.stats).recognised(chunks, audio_ns, started.elapsed());
-        if chunks > 0 && audio_ns > 0 {
+        self.lock(&self.stats).recognised(done, audio_ns, started.elapsed());
+        if done.calls > 0 && audio_ns > 0 {
             self.observe_delay(newest);
         }
         let flow = output.into_iter().try_fold(gst::FlowSuccess::Ok, |_, item| self.hand_on(item));

@@ -14,6 +14,7 @@
 pub mod chunk;
 pub mod cif;
 pub mod config;
+pub mod counters;
 pub mod decoder;
 pub mod detokenizer;
 pub mod encoder;
@@ -35,6 +36,7 @@ pub mod vocabulary;
 pub mod yaml;
 
 pub use chunk::ChunkSize;
+pub use counters::Counters;
 pub use error::{Error, Result};
 pub use event::{Event, StreamOptions};
 pub use hypothesis::{DisplayToken, Hypothesis, Piece};
@@ -42,7 +44,7 @@ pub use model::Model;
 pub use network::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network};
 pub use network::{VadInput, VadNetwork, VadOutput};
 pub use segment::vad::VadModel;
-pub use stream::{Counters, Stream};
+pub use stream::Stream;
 
 /// The sample rate of the graphs, in Hz. Other rates are resampled upstream.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::Result;
+use super::counters::Counters;
 use super::event::{Event, StreamOptions};
 use super::frames::HeldFrames;
 use super::hypothesis::Hypothesis;
@@ -52,17 +53,6 @@ enum Ending {
     Detected,
     /// The end of what was pushed.
     Finish,
-}
-
-/// What a stream has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Calls of the encoder.
-    pub calls: u64,
-    /// Audio that was encoded, in ns.
-    pub encoded_ns: u64,
-    /// Audio that was not encoded because the voice activity detector found nobody speaking, in ns.
-    pub saved_ns: u64,
 }
 
 /// The state of one audio stream.
@@ -302,8 +292,8 @@ impl Stream {
             self.utterance.feed(&self.model, self.frames.get(self.fed, seen));
             self.fed = seen;
         }
-        // The last 25 ms window of the segment ends with it.
-        let frames = frame.saturating_sub(self.frames.at_sample(self.utterance.origin()) + 2).max(1);
+        // The last window of 25 ms ends with the segment, which may have been parted within its last silence.
+        let frames = frame.saturating_sub(self.frames.at_sample(self.utterance.origin()) + 2);
         let new = self.utterance.last_call_before(network, &self.model, frames.div_ceil(FRAMES_PER_STACK))?;
         self.count(new);
         self.phase = Phase::Decode(Ending::Detected);

@@ -110,6 +110,11 @@ impl GraphHeader {
         })
     }
 
+    /// Whether there is an input of this name.
+    pub fn has_input(&self, name: &str) -> bool {
+        self.inputs.iter().any(|port| port.name == name)
+    }
+
     /// The dimension `axis` of the port `name`, where it is fixed.
     pub fn dim(&self, name: &str, axis: usize) -> Option<usize> {
         let mut ports = self.inputs.iter().chain(&self.outputs);

@@ -83,7 +83,8 @@ pub fn load(folder: &Folder<'_>, graphs: &Graphs) -> Result<LoadedFiles> {
     Ok(LoadedFiles { model, encoder, decoder })
 }
 
-fn graph(folder: &Folder<'_>, path: &Path) -> Result<(Graph, GraphHeader)> {
+/// Reads a graph and its header. Errors: [`Error::NotFound`], [`Error::Model`].
+pub(super) fn graph(folder: &Folder<'_>, path: &Path) -> Result<(Graph, GraphHeader)> {
     let bytes = folder.read(path)?;
     let header = GraphHeader::parse(path, &bytes)?;
     Ok((Graph { file: path.into(), bytes }, header))
@@ -159,8 +160,7 @@ fn sizes(
             Error::model(file, format!("{what} that is fixed, or given in the configuration"), "neither")
         })
     };
-    let layers =
-        (0..).take_while(|layer| header.inputs.iter().any(|port| port.name == format!("in_cache_{layer}"))).count();
+    let layers = (0..).take_while(|layer| header.has_input(&format!("in_cache_{layer}"))).count();
     for layer in 0..layers {
         header.require(&decoder.file, "a cache for each layer", &[], &[&format!("out_cache_{layer}")])?;
     }

@@ -10,7 +10,10 @@ pub mod load;
 pub mod locate;
 pub mod registry;
 pub mod session;
+mod shared;
+pub mod vad;
 
 pub use layout::{ModelSource, Precision};
 pub use library::{Library, LibraryRequest, Provider};
 pub use registry::{ModelRequest, SharedModel};
+pub use vad::{SharedVad, VadRequest};

@@ -112,7 +112,8 @@ impl Network for Sessions {
     }
 }
 
-fn session(library: &Library, graph: &Graph) -> Result<Session> {
+/// A graph as a session. Errors: [`Error::Model`] naming the file.
+pub(super) fn session(library: &Library, graph: &Graph) -> Result<Session> {
     let build = || -> std::result::Result<Session, String> {
         let text = |e: ort::Error<SessionBuilder>| e.to_string();
         let mut builder = SessionBuilder::new(&library.environment)
@@ -128,7 +129,8 @@ fn session(library: &Library, graph: &Graph) -> Result<Session> {
     build().map_err(|reason| Error::model(&graph.file, "a graph that ONNX Runtime takes", reason))
 }
 
-fn copy(outputs: &SessionOutputs<'_>, name: &str, target: &mut Vec<f32>) -> Result<()> {
+/// Copies an output into `target`. Errors: [`Error::Network`].
+pub(super) fn copy(outputs: &SessionOutputs<'_>, name: &str, target: &mut Vec<f32>) -> Result<()> {
     let value = outputs.get(name).ok_or_else(|| Error::network(format!("no output {name}")))?;
     let (_, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
     target.clear();
@@ -136,6 +138,7 @@ fn copy(outputs: &SessionOutputs<'_>, name: &str, target: &mut Vec<f32>) -> Resu
     Ok(())
 }
 
-fn failed(error: ort::Error) -> Error {
+/// An error of ONNX Runtime as the engine's.
+pub(super) fn failed(error: ort::Error) -> Error {
     Error::network(error.to_string())
 }

@@ -1,13 +1,14 @@
 //! The only place with threads: who runs the networks, and for whom.
 
+pub mod calls;
 pub mod gate;
 pub mod queue;
 pub mod slot;
 pub mod worker;
 
+pub use calls::{RecognitionClient, RecognitionWorker, VadClient, VadWorker};
 pub use queue::Queue;
 pub use slot::Canceller;
-pub use worker::{Client, Worker};
 
 /// The processor's cores that this process may use.
 pub fn cores() -> usize {

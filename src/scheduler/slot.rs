@@ -20,30 +20,45 @@ struct State<T> {
 }
 
 /// Breaks off a stream's wait from another thread.
-#[derive(Debug)]
-pub struct Canceller<T = Box<super::worker::Buffers>>(pub(super) Arc<Slot<T>>);
+#[derive(Clone)]
+pub struct Canceller(Arc<dyn Cancel>);
 
-impl<T> Clone for Canceller<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+/// A slot, whatever its result.
+trait Cancel: Send + Sync {
+    fn cancel(&self);
+    fn resume(&self);
+}
+
+impl Canceller {
+    /// Of the waits for a slot.
+    pub(super) fn new<T: Send + 'static>(slot: Arc<Slot<T>>) -> Self {
+        Self(slot)
+    }
+
+    /// Ends the wait at once, with [`Error::Cancelled`], and every one that begins before [`resume`](Self::resume).
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// Lets calls through again.
+    pub fn resume(&self) {
+        self.0.resume();
     }
 }
 
-impl<T> Canceller<T> {
-    /// Ends the wait at once, with [`Error::Cancelled`], and every one that begins before [`resume`](Self::resume).
-    pub fn cancel(&self) {
-        let mut state = self.0.lock();
+impl<T: Send> Cancel for Slot<T> {
+    fn cancel(&self) {
+        let mut state = self.lock();
         state.cancelled = true;
         // Also the call that is waited for: it stays broken off if calls are let through again at once.
         state.call += 1;
         state.result = None;
         drop(state);
-        self.0.changed.notify_all();
+        self.changed.notify_all();
     }
 
-    /// Lets calls through again.
-    pub fn resume(&self) {
-        self.0.lock().cancelled = false;
+    fn resume(&self) {
+        self.lock().cancelled = false;
     }
 }
 

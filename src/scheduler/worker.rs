@@ -11,30 +11,21 @@ use std::time::{Duration, Instant};
 
 use super::gate;
 use super::slot::{Canceller, Slot};
-use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
+use crate::engine::{Error, Result};
 
-/// What a call takes and gives.
-#[derive(Debug, Default)]
-pub struct Buffers {
-    features: Vec<f32>,
-    encoded: EncoderOutput,
-    embeddings: Vec<f32>,
-    caches: Vec<Vec<f32>>,
-    decoded: DecoderOutput,
+/// A call of a network: what it takes and gives, in buffers that travel to the thread and back, and are used again.
+pub trait Call: Default + Send + 'static {
+    /// What the call is made of.
+    type Network: ?Sized;
+
+    /// Makes it. Errors: those of the network.
+    fn run(&mut self, network: &mut Self::Network) -> Result<()>;
 }
 
-/// Which call, and its sizes.
-#[derive(Debug, Clone, Copy)]
-enum Call {
-    Encode { frames: usize },
-    Decode { frames: usize, tokens: usize },
-}
-
-struct Job {
-    call: Call,
-    buffers: Box<Buffers>,
+struct Job<C> {
+    call: Box<C>,
     number: u64,
-    slot: Arc<Slot<Box<Buffers>>>,
+    slot: Arc<Slot<Box<C>>>,
 }
 
 type Callback = Box<dyn FnOnce(Result<()>) + Send>;
@@ -46,48 +37,51 @@ enum Status {
     Gone,
 }
 
-struct State {
-    jobs: VecDeque<Job>,
+struct State<C> {
+    jobs: VecDeque<Job<C>>,
     clients: usize,
     status: Status,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct Shared<C> {
+    state: Mutex<State<C>>,
     changed: Condvar,
 }
 
 /// The thread, as those see it who hand out its clients.
-#[derive(Clone)]
-pub struct Worker(Arc<Shared>);
+pub struct Worker<C>(Arc<Shared<C>>);
 
 /// A stream's way to the network. Calls wait for their result; a [`Canceller`] breaks the wait off.
-pub struct Client {
-    shared: Arc<Shared>,
-    slot: Arc<Slot<Box<Buffers>>>,
-    buffers: Option<Box<Buffers>>,
+pub struct Client<C> {
+    shared: Arc<Shared<C>>,
+    slot: Arc<Slot<Box<C>>>,
+    call: Option<Box<C>>,
 }
 
-impl Worker {
+impl<C: Call> Worker<C> {
     /// Starts the thread, which makes its network with `load`, and gives the first client. The thread ends `kept` after
-    /// the last client is dropped. Errors: [`Error::Network`] where there can be no more threads.
-    pub fn spawn<F>(name: &str, kept: Duration, load: F) -> Result<(Self, Client)>
+    /// the last client is dropped, and `held` is dropped then. Errors: [`Error::Network`] where there can be no more
+    /// threads.
+    pub fn spawn<F>(name: &str, kept: Duration, held: impl Send + 'static, load: F) -> Result<(Self, Client<C>)>
     where
-        F: FnOnce() -> Result<Box<dyn Network>> + Send + 'static,
+        F: FnOnce() -> Result<Box<C::Network>> + Send + 'static,
     {
         let state = State { jobs: VecDeque::new(), clients: 1, status: Status::Loading(Vec::new()) };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let served = shared.clone();
         thread::Builder::new()
             .name(name.into())
-            .spawn(move || serve(&served, kept, load))
+            .spawn(move || {
+                serve(&served, kept, load);
+                drop(held);
+            })
             .map_err(|e| Error::network(format!("no thread to run it: {e}")))?;
         let client = Client::new(shared.clone());
         Ok((Self(shared), client))
     }
 
     /// Another client; none where the thread has ended or its network cannot be made.
-    pub fn client(&self) -> Option<Client> {
+    pub fn client(&self) -> Option<Client<C>> {
         let mut state = self.0.lock();
         if matches!(state.status, Status::Gone | Status::Failed(_)) {
             return None;
@@ -102,14 +96,14 @@ impl Worker {
     }
 }
 
-impl Client {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, slot: Arc::default(), buffers: None }
+impl<C: Call> Client<C> {
+    fn new(shared: Arc<Shared<C>>) -> Self {
+        Self { shared, slot: Arc::default(), call: None }
     }
 
     /// Breaks off this client's calls.
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.slot.clone())
+        Canceller::new(self.slot.clone())
     }
 
     /// How many streams share the network.
@@ -135,61 +129,35 @@ impl Client {
         callback(result);
     }
 
-    fn call(&mut self, call: Call, fill: impl FnOnce(&mut Buffers)) -> Result<()> {
+    /// Makes a call, which `fill` prepares, and gives it back with its results. Errors: those of the network, and
+    /// [`Error::Cancelled`].
+    pub fn call(&mut self, fill: impl FnOnce(&mut C)) -> Result<&mut C> {
         let number = self.slot.begin()?;
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        fill(&mut buffers);
+        let mut call = self.call.take().unwrap_or_default();
+        fill(&mut call);
         let mut state = self.shared.lock();
         match &state.status {
             Status::Failed(error) => return Err(error.clone()),
             Status::Gone => return Err(Error::network("the model's thread has ended")),
             Status::Loading(_) | Status::Ready => {}
         }
-        state.jobs.push_back(Job { call, buffers, number, slot: self.slot.clone() });
+        state.jobs.push_back(Job { call, number, slot: self.slot.clone() });
         drop(state);
         self.shared.changed.notify_all();
-        self.buffers = Some(self.slot.wait(number)?);
-        Ok(())
+        let call = self.slot.wait(number)?;
+        Ok(self.call.insert(call))
     }
 }
 
-impl Network for Client {
-    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
-        self.call(Call::Encode { frames: input.frames }, |buffers| {
-            refill(&mut buffers.features, input.features);
-            std::mem::swap(&mut buffers.encoded, output);
-        })?;
-        if let Some(buffers) = &mut self.buffers {
-            std::mem::swap(&mut buffers.encoded, output);
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()> {
-        let call = Call::Decode { frames: input.frames, tokens: input.tokens };
-        self.call(call, |buffers| {
-            refill(&mut buffers.encoded.encoded, input.encoded);
-            refill(&mut buffers.embeddings, input.embeddings);
-            buffers.caches.resize(input.caches.len(), Vec::new());
-            buffers.caches.iter_mut().zip(input.caches).for_each(|(to, from)| refill(to, from));
-            std::mem::swap(&mut buffers.decoded, output);
-        })?;
-        if let Some(buffers) = &mut self.buffers {
-            std::mem::swap(&mut buffers.decoded, output);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Client {
+impl<C> Drop for Client<C> {
     fn drop(&mut self) {
         self.shared.lock().clients -= 1;
         self.shared.changed.notify_all();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<C> Shared<C> {
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,7 +170,7 @@ impl Shared {
     }
 
     /// The next call to make; none once nobody has used the network for `kept`.
-    fn next(&self, kept: Duration) -> Option<Job> {
+    fn next(&self, kept: Duration) -> Option<Job<C>> {
         let mut state = self.lock();
         let mut unused_since: Option<Instant> = None;
         loop {
@@ -224,7 +192,7 @@ impl Shared {
     }
 }
 
-fn serve<F: FnOnce() -> Result<Box<dyn Network>>>(shared: &Shared, kept: Duration, load: F) {
+fn serve<C: Call, F: FnOnce() -> Result<Box<C::Network>>>(shared: &Shared<C>, kept: Duration, load: F) {
     let loaded = gate::inside(|| catch_unwind(AssertUnwindSafe(load)))
         .unwrap_or_else(|_| Err(Error::network("loading the model panicked")));
     let mut network = match loaded {
@@ -241,29 +209,10 @@ fn serve<F: FnOnce() -> Result<Box<dyn Network>>>(shared: &Shared, kept: Duratio
         if !job.slot.wanted(job.number) {
             continue;
         }
-        let run = || run(network.as_mut(), job.call, &mut job.buffers);
+        let run = || job.call.run(network.as_mut());
         let run = gate::inside(|| catch_unwind(AssertUnwindSafe(run)));
         let result = run.unwrap_or_else(|_| Err(Error::network("the network panicked")));
-        job.slot.complete(job.number, result.map(|()| job.buffers));
+        job.slot.complete(job.number, result.map(|()| job.call));
     }
     gate::inside(|| drop(network));
-}
-
-fn run(network: &mut dyn Network, call: Call, buffers: &mut Buffers) -> Result<()> {
-    match call {
-        Call::Encode { frames } => {
-            let input = EncoderInput { features: &buffers.features, frames };
-            network.encode(input, &mut buffers.encoded)
-        }
-        Call::Decode { frames, tokens } => {
-            let Buffers { encoded, embeddings, caches, decoded, .. } = buffers;
-            let input = DecoderInput { encoded: &encoded.encoded, frames, embeddings, tokens, caches };
-            network.decode(input, decoded)
-        }
-    }
-}
-
-fn refill(target: &mut Vec<f32>, source: &[f32]) {
-    target.clear();
-    target.extend_from_slice(source);
 }

@@ -7,6 +7,7 @@ Steps, all of them if none is named, in this order:
     models     models/tiny-*, legacy-1 (make_model.py; needs an environment made with --train)
     host-loop  goldens/host_loop.jsonl and sentences.jsonl, by host_loop.py
     funasr     goldens/funasr_onnx.jsonl, by funasr_onnx, compared with host_loop.jsonl
+    vad        models/vad-tiny and goldens/vad.jsonl, by funasr_onnx (make_vad.py)
     recordings goldens/shared_speech.jsonl, for the recordings in DIR; they stay outside the repository and the goldens name
                them by file name and sha256. Left out without --recordings.
 """
@@ -200,8 +201,23 @@ def remake_funasr():
           sum(len(line["differs"]) for line in lines), "differ")
 
 
+def remake_vad():
+    """The detector for the tests and its segments; those of the published detector where ../shared has it."""
+    import make_vad
+
+    make_vad.make(MODELS / "vad-tiny", 0)
+    shared = ROOT.parent / "shared"
+    wavs = [ROOT / "examples/recording.wav", AUDIO / "speech.wav", AUDIO / "noise.wav", AUDIO / "sentences/000.wav"]
+    lines = make_vad.goldens(MODELS / "vad-tiny", wavs)
+    if (shared / "models/fsmn-vad").is_dir():
+        published = [shared / "data/speech" / name for name in ("asr_example.wav", "vad_example.wav")]
+        lines += make_vad.goldens(shared / "models/fsmn-vad", published)
+    write_lines(GOLDENS / "vad.jsonl", lines)
+
+
 def main():
-    steps = {"audio": remake_audio, "models": remake_models, "host-loop": remake_host_loop, "funasr": remake_funasr}
+    steps = {"audio": remake_audio, "models": remake_models, "host-loop": remake_host_loop, "funasr": remake_funasr,
+             "vad": remake_vad}
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("steps", nargs="*", metavar="STEP")
     ap.add_argument("--recordings", type=pathlib.Path)

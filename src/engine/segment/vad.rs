@@ -38,11 +38,6 @@ impl VadModel {
     pub fn new(cmvn: Cmvn, config: &VadConfig, caches: usize, cache_len: usize) -> Self {
         Self { cmvn, options: config.options, caches, cache_len }
     }
-
-    /// How long before it is told of a segment can begin, in ms, with the frames that a call waits for.
-    pub fn start_delay_ms(&self) -> u64 {
-        10 * (self.options.start_delay_frames() + BLOCK_FRAMES + CONTEXT_FRAMES)
-    }
 }
 
 /// The detector of one stream, with its network's caches.

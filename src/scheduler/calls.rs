@@ -1,0 +1,116 @@
+//! The calls that workers serve, and their clients as the networks that a stream uses.
+
+use super::worker::{Call, Client, Worker};
+use crate::engine::{
+    DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network, Result, VadInput, VadNetwork, VadOutput,
+};
+
+/// A stream's way to a Paraformer.
+pub type RecognitionClient = Client<RecognitionCall>;
+/// The thread of a Paraformer.
+pub type RecognitionWorker = Worker<RecognitionCall>;
+/// A stream's way to a voice activity detector.
+pub type VadClient = Client<VadCall>;
+/// The thread of a voice activity detector.
+pub type VadWorker = Worker<VadCall>;
+
+/// A call of an encoder or a decoder.
+#[derive(Debug, Default)]
+pub struct RecognitionCall {
+    graph: Graph,
+    frames: usize,
+    tokens: usize,
+    features: Vec<f32>,
+    encoded: EncoderOutput,
+    embeddings: Vec<f32>,
+    caches: Vec<Vec<f32>>,
+    decoded: DecoderOutput,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Graph {
+    #[default]
+    Encoder,
+    Decoder,
+}
+
+impl Call for RecognitionCall {
+    type Network = dyn Network;
+
+    fn run(&mut self, network: &mut Self::Network) -> Result<()> {
+        let frames = self.frames;
+        match self.graph {
+            Graph::Encoder => network.encode(EncoderInput { features: &self.features, frames }, &mut self.encoded),
+            Graph::Decoder => {
+                let Self { encoded, embeddings, caches, decoded, tokens, .. } = self;
+                let input = DecoderInput { encoded: &encoded.encoded, frames, embeddings, tokens: *tokens, caches };
+                network.decode(input, decoded)
+            }
+        }
+    }
+}
+
+impl Network for RecognitionClient {
+    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
+        let call = self.call(|call| {
+            (call.graph, call.frames) = (Graph::Encoder, input.frames);
+            refill(&mut call.features, input.features);
+            std::mem::swap(&mut call.encoded, output);
+        })?;
+        std::mem::swap(&mut call.encoded, output);
+        Ok(())
+    }
+
+    fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()> {
+        let call = self.call(|call| {
+            (call.graph, call.frames, call.tokens) = (Graph::Decoder, input.frames, input.tokens);
+            refill(&mut call.encoded.encoded, input.encoded);
+            refill(&mut call.embeddings, input.embeddings);
+            refill_all(&mut call.caches, input.caches);
+            std::mem::swap(&mut call.decoded, output);
+        })?;
+        std::mem::swap(&mut call.decoded, output);
+        Ok(())
+    }
+}
+
+/// A call of a voice activity detector.
+#[derive(Debug, Default)]
+pub struct VadCall {
+    features: Vec<f32>,
+    frames: usize,
+    caches: Vec<Vec<f32>>,
+    output: VadOutput,
+}
+
+impl Call for VadCall {
+    type Network = dyn VadNetwork;
+
+    fn run(&mut self, network: &mut Self::Network) -> Result<()> {
+        let input = VadInput { features: &self.features, frames: self.frames, caches: &self.caches };
+        network.score(input, &mut self.output)
+    }
+}
+
+impl VadNetwork for VadClient {
+    fn score(&mut self, input: VadInput<'_>, output: &mut VadOutput) -> Result<()> {
+        let call = self.call(|call| {
+            call.frames = input.frames;
+            refill(&mut call.features, input.features);
+            refill_all(&mut call.caches, input.caches);
+            std::mem::swap(&mut call.output, output);
+        })?;
+        std::mem::swap(&mut call.output, output);
+        Ok(())
+    }
+}
+
+fn refill(target: &mut Vec<f32>, source: &[f32]) {
+    target.clear();
+    target.extend_from_slice(source);
+}
+
+fn refill_all(target: &mut Vec<Vec<f32>>, source: &[Vec<f32>]) {
+    target.resize(source.len(), Vec::new());
+    target.iter_mut().zip(source).for_each(|(target, source)| refill(target, source));
+}
