@@ -50,8 +50,8 @@ fn one_packet_in_a_hundred_may_be_lost() {
             assert_eq!(found.len(), expected.len(), "seed {seed}: {:?}", rig.log.finals());
             let mut apart = Vec::new();
             for (found, expected) in found.iter().zip(&expected) {
-                let apart = found.start.abs_diff(expected.start).max(found.end.abs_diff(expected.end));
-                assert!(apart <= 300 * MS, "seed {seed}: {found:?}");
+                let bounds = found.start.abs_diff(expected.start).max(found.end.abs_diff(expected.end));
+                assert!(bounds <= 300 * MS, "seed {seed}: {found:?}");
                 // A click may turn one character into another, or into two; where there are as many, they stand where
                 // they stood.
                 if found.tokens.len() == expected.tokens.len() {
