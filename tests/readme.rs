@@ -24,9 +24,10 @@ use distance::distance;
 const TIME_OUT_S: u64 = 120;
 
 /// How a block is known, and what must come of it.
-const LINES: [(&str, Check); 13] = [
+const LINES: [(&str, Check); 14] = [
     ("location=talk.srt", Check::Captions("talk.srt")),
     ("location=talk.vtt", Check::Captions("talk.vtt")),
+    ("location=talk-vad.srt", Check::Captions("talk-vad.srt")),
     (
         "decodebin ! audioconvert ! audioresample ! paraformerasr ! srtenc ! filesink location=film.srt",
         Check::Captions("film.srt"),
@@ -97,6 +98,7 @@ impl Place {
         let plugin = std::env::current_exe().unwrap().with_file_name("libgstparaformer.so");
         symlink(plugin, place.path("plugin/libgstparaformer.so")).unwrap();
         symlink(root().join("examples/recording.wav"), place.path("talk.wav")).unwrap();
+        symlink(root().join("tests/data/models/vad-tiny"), place.path("fsmn-vad")).unwrap();
         for name in ["film.mp4", "two words.mp4"] {
             film.iter().for_each(|film| symlink(film, place.path(name)).unwrap());
         }
@@ -113,6 +115,7 @@ impl Place {
         command.args(["--kill-after=10", &TIME_OUT_S.to_string(), program]).current_dir(self.folder.path());
         command.env("GST_PLUGIN_PATH", self.path("plugin")).env("GST_REGISTRY", self.path("registry.bin"));
         command.env("MODELSCOPE_CACHE", self.path("no-models")).env("LC_ALL", "C.UTF-8");
+        command.env("HOME", self.folder.path());
         command.env_remove("PARAFORMER_MODEL_PATH").stdin(Stdio::null());
         command
     }
