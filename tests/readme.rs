@@ -2,6 +2,8 @@
 //! names. Only what a test machine does not have is replaced: the microphone, the camera and the screen.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/captions.rs"]
+mod captions;
 #[path = "support/distance.rs"]
 mod distance;
 
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use tempfile::TempDir;
 
+use captions::Limits;
 use distance::distance;
 
 /// A line that takes longer hangs; the live ones take as long as the recording, 19 s.
@@ -35,8 +38,8 @@ const LINES: [(&str, Check); 14] = [
     ("for film in *.mp4", Check::Captions("two words.srt")),
     ("-q filesrc location=talk.wav", Check::PrintedCaptions),
     ("identity sync=true", Check::PrintedWords),
-    ("queue ! paraformerasr ! srtenc ! fdsink", Check::Microphone),
-    ("chunk-size='<8,8,4>'", Check::Microphone),
+    ("queue ! paraformerasr ! srtenc ! fdsink", Check::Microphone { max_line_chars: 16, max_lines: 2 }),
+    ("chunk-size='<8,8,4>'", Check::Microphone { max_line_chars: 12, max_lines: 1 }),
     ("location=film.mkv", Check::Track("film.mkv")),
     ("location=burned.mkv", Check::Captioned("burned.mkv")),
     ("-v rtspsrc", Check::PrintedWords),
@@ -55,8 +58,8 @@ enum Check {
     PrintedCaptions,
     /// Standard output has the sentences as they grow.
     PrintedWords,
-    /// Standard output has the captions of what was said until Ctrl-C.
-    Microphone,
+    /// Standard output has the captions of what was said until Ctrl-C, of this shape.
+    Microphone { max_line_chars: u32, max_lines: u32 },
     /// The film has a subtitle track beside what it had.
     Track(&'static str),
     /// The picture shows one text after the other.
@@ -240,7 +243,7 @@ fn seconds(clock: &str) -> f64 {
 }
 
 /// The captions of an .srt or a .vtt.
-fn captions(text: &str) -> Vec<Caption> {
+fn cues(text: &str) -> Vec<Caption> {
     let cues = text.split("\n\n").filter_map(|cue| {
         let (head, text) = cue.split_once(" --> ")?;
         let (end, text) = text.split_once('\n')?;
@@ -267,6 +270,12 @@ fn check_captions(captions: &[Caption], what: &str) {
         assert!(*start >= position && end > start && *end < 30.0 && !text.is_empty(), "{what}: {captions:?}");
         position = *end;
     }
+}
+
+/// As a file, to the checker.
+fn judge(place: &Place, srt: &str, limits: Limits) {
+    fs::write(place.path("printed.srt"), srt).unwrap();
+    captions::check_with(&place.path("printed.srt"), limits);
 }
 
 /// `current-text = …`, a line for each change: each utterance grows to its whole text.
@@ -324,7 +333,8 @@ fn check(ran: &Ran, check: Check, film: &Path) {
     let Ran { place, printed } = ran;
     match check {
         Check::Captions(file) => {
-            let found = captions(&fs::read_to_string(place.path(file)).unwrap());
+            captions::check(&place.path(file));
+            let found = cues(&fs::read_to_string(place.path(file)).unwrap());
             check_captions(&found, file);
             if !file.starts_with("live") {
                 let sound = if file.starts_with("talk") { place.path("talk.wav") } else { film.to_owned() };
@@ -332,20 +342,25 @@ fn check(ran: &Ran, check: Check, film: &Path) {
             }
         }
         Check::PrintedCaptions => {
-            let found = captions(printed);
+            let found = cues(printed);
             check_captions(&found, "standard output");
+            judge(place, printed, Limits::default());
             assert_eq!(found.iter().map(|caption| caption.2.clone()).collect::<Vec<_>>(), sentences());
         }
         Check::PrintedWords => check_words(printed),
-        Check::Microphone => check_captions(&captions(printed), "the microphone"),
+        Check::Microphone { max_line_chars, max_lines } => {
+            check_captions(&cues(printed), "the microphone");
+            judge(place, printed, Limits { max_line_chars, max_lines, ..Limits::default() });
+        }
         Check::Track(file) => {
             let streams =
                 ["-loglevel", "error", "-show_entries", "stream=codec_name:stream_tags=language", "-of", "csv", file];
             let streams = place.text("ffprobe", &streams);
             assert!(streams.contains("stream,subrip,chi") && streams.contains("stream,aac"), "{streams}");
-            let found =
-                captions(&place.text("ffmpeg", &["-loglevel", "error", "-i", file, "-map", "0:s", "-f", "srt", "-"]));
+            let track = place.text("ffmpeg", &["-loglevel", "error", "-i", file, "-map", "0:s", "-f", "srt", "-"]);
+            let found = cues(&track);
             check_captions(&found, file);
+            judge(place, &track, Limits::default());
             assert_eq!(joined(&found), messages(film).0);
             // The sound has a packet less: qtdemux leaves out what an .mp4 says is no sound yet.
             let picture = |file| {
