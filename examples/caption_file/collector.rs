@@ -8,8 +8,8 @@ use super::transcript::{Caption, Part, Token, Utterance};
 /// No text for so long after an utterance is a pause, in which recognition can begin anew. The element ends an utterance after a
 /// longer one; without one it was parted for its length.
 const PAUSE_MS: u64 = 600;
-/// Where in that pause it begins: as far behind the last word as before the next one.
-pub const BEHIND_MS: u64 = 300;
+/// So much of the pause must be left, as the element leaves it.
+const LEAD_IN_MS: u64 = 240;
 
 /// Takes the element's messages, buffers and events in the order in which they come, and sends the parts that are
 /// complete.
@@ -20,6 +20,11 @@ pub struct Collector {
     /// Utterances whose last captions may still come.
     open: VecDeque<Utterance>,
     over: Vec<Utterance>,
+    /// Up to where the element said, after the last of them, that there is no text: just before the row at which it begins
+    /// the next one.
+    silent_ms: Option<u64>,
+    /// There is text after the last of them, and there was no pause before it.
+    goes_on: bool,
     captions: VecDeque<Caption>,
     parts: Sender<Part>,
 }
@@ -32,6 +37,8 @@ impl Collector {
             lateness_ms: lateness_ms.into(),
             open: VecDeque::new(),
             over: Vec::new(),
+            silent_ms: None,
+            goes_on: false,
             captions: VecDeque::new(),
             parts,
         }
@@ -46,41 +53,54 @@ impl Collector {
 
     /// What goes through the source pad. Gives the position, in ms, where that tells of one.
     pub fn passed(&mut self, data: &gst::PadProbeData) -> Option<u64> {
-        let position = match data {
+        match data {
             gst::PadProbeData::Buffer(buffer) => {
                 let (start, duration) = (buffer.pts()?, buffer.duration()?);
                 let text = String::from_utf8_lossy(&buffer.map_readable().ok()?).into_owned();
                 let (start, end) = (self.running_ms(start)?, self.running_ms(start + duration)?);
+                self.pause(start);
+                self.goes_on = true;
                 self.captions.push_back(Caption { start, end, text });
-                end
+                return Some(end.saturating_sub(self.lateness_ms));
             }
             gst::PadProbeData::Event(event) => match event.view() {
                 gst::EventView::Segment(event) => {
                     self.segment = event.segment().downcast_ref()?.clone();
-                    return None;
                 }
                 gst::EventView::Gap(gap) => {
                     let (start, duration) = gap.get();
-                    self.running_ms(start + duration.unwrap_or_default())?
+                    let end = self.running_ms(start + duration.unwrap_or_default())?;
+                    self.silent_ms.get_or_insert(end.saturating_sub(self.lateness_ms));
+                    self.pause(end);
+                    return Some(end.saturating_sub(self.lateness_ms));
                 }
                 gst::EventView::CustomDownstream(event) => {
                     let ends = event.structure().is_some_and(|s| s.has_name("rstranscribe/final-transcript"));
                     self.over.extend(self.open.pop_front().filter(|_| ends));
-                    return None;
+                    let over = self.over.last().map_or(0, |last| last.end) + self.lateness_ms;
+                    self.goes_on = self.captions.back().is_some_and(|caption| caption.start >= over);
+                    self.silent_ms = None;
                 }
-                gst::EventView::Eos(_) => {
-                    self.finish();
-                    return None;
-                }
-                _ => return None,
+                gst::EventView::Eos(_) => self.finish(),
+                _ => {}
             },
-            _ => return None,
-        };
-        let position = position.saturating_sub(self.lateness_ms);
-        if self.open.is_empty() && self.over.last().is_some_and(|last| position >= last.end + PAUSE_MS) {
-            self.send();
+            _ => {}
         }
-        Some(position)
+        None
+    }
+
+    /// There is no text up to `ms`. Where that makes a pause, what is over is sent.
+    fn pause(&mut self, ms: u64) {
+        let ms = ms.saturating_sub(self.lateness_ms);
+        if let (Some(last), Some(silent_ms)) = (self.over.last(), self.silent_ms)
+            && self.open.is_empty()
+            && !self.goes_on
+        {
+            let resume = silent_ms.max(last.end);
+            if ms >= last.end + PAUSE_MS && ms >= resume + LEAD_IN_MS {
+                self.send(resume);
+            }
+        }
     }
 
     fn running_ms(&self, pts: gst::ClockTime) -> Option<u64> {
@@ -88,11 +108,11 @@ impl Collector {
     }
 
     /// Sends what is over.
-    fn send(&mut self) {
+    fn send(&mut self, resume: u64) {
         let end = self.over.last().map_or(0, |last| last.end) + self.lateness_ms;
         let captions = self.captions.iter().take_while(|caption| caption.start < end).count();
-        let part =
-            Part { captions: self.captions.drain(..captions).collect(), utterances: std::mem::take(&mut self.over) };
+        let captions = self.captions.drain(..captions).collect();
+        let part = Part { captions, utterances: std::mem::take(&mut self.over), resume };
         // Whoever does not listen any more has no use for it.
         let _ = self.parts.send(part);
     }
@@ -100,7 +120,8 @@ impl Collector {
     /// Nothing more comes.
     fn finish(&mut self) {
         self.over.extend(self.open.drain(..));
-        let part = Part { captions: self.captions.drain(..).collect(), utterances: std::mem::take(&mut self.over) };
+        let captions = self.captions.drain(..).collect();
+        let part = Part { captions, utterances: std::mem::take(&mut self.over), resume: 0 };
         let _ = self.parts.send(part);
     }
 }

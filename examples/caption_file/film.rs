@@ -194,6 +194,8 @@ fn burn(
     encoder.set_property_from_str("pass", "qual");
     encoder.set_property("quantizer", 20u32);
     encoder.set_property("bitrate", 50_000u32);
+    // Players jump to key frames only.
+    encoder.set_property("key-int-max", 50u32);
     let row = [
         make("videoconvert")?,
         upright,

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arguments::{Arguments, TextFormat};
-use super::collector::BEHIND_MS;
 use super::element::Settings;
 use super::film;
 use super::inputs::Job;
@@ -143,7 +142,7 @@ fn transcribe(
     notes: &mut Vec<String>,
     progress: &FileProgress,
 ) -> Result<Transcript, Failure> {
-    let start_ms = journal.part.utterances.last().map_or(0, |last| last.end + BEHIND_MS);
+    let start_ms = journal.part.resume;
     if journal.complete.is_none() {
         if start_ms > 0 {
             notes.push(format!("went on at {} where an earlier run was interrupted", hours(start_ms)));
@@ -159,7 +158,8 @@ fn transcribe(
         let duration_ms = recognise(&request, context.stop, part, |ms, duration| progress.at(ms, duration))?;
         journal.complete(duration_ms)?;
     }
-    Ok(Transcript { origin, duration: journal.complete.unwrap_or_default(), part: journal.part.clone() })
+    let part = Part { resume: 0, ..journal.part.clone() };
+    Ok(Transcript { origin, duration: journal.complete.unwrap_or_default(), part })
 }
 
 /// Writes the outputs that are missing: first the texts, which cannot fail for what is in the file.

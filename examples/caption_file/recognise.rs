@@ -12,6 +12,9 @@ use super::element;
 use super::pipeline::{Failure, FilePipeline, Position, add_row, make};
 use super::transcript::Part;
 
+/// A row of the model's input.
+const ROW: gst::ClockTime = gst::ClockTime::from_mseconds(60);
+
 /// What is to be recognised.
 pub struct Request<'a> {
     pub path: &'a Path,
@@ -127,34 +130,39 @@ fn collect(file: &FilePipeline, recogniser: &gst::Element, collector: Collector)
     Ok(())
 }
 
-/// Drops the audio before `start_ms`, to the sample, and notes how much there is.
+/// Drops the audio before `start_ms`, and notes how much there is.
 fn skip(recogniser: &gst::Element, start_ms: u64, heard: Arc<Position>, moved: Arc<Position>) -> Result<(), Failure> {
     let pad = recogniser.static_pad("sink").ok_or("the element has no sink")?;
-    let start = gst::ClockTime::from_mseconds(start_ms);
+    let begin = Mutex::new(None);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         moved.touch();
-        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else { return gst::PadProbeReturn::Ok };
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let segment = segment.as_ref().and_then(|event| event.segment().downcast_ref::<gst::ClockTime>());
-        let (Some(segment), Some(pts)) = (segment, buffer.pts()) else { return gst::PadProbeReturn::Ok };
-        let end = pts + buffer.duration().unwrap_or_default();
-        heard.reach(segment.to_running_time(end).map_or(0, |end| end.mseconds()));
-        let Some(start) = segment.position_from_running_time(start).filter(|&start| start_ms > 0 && pts < start) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let caps = pad.current_caps();
-        let Some(audio) = caps.as_ref().and_then(|caps| gst_audio::AudioInfo::from_caps(caps).ok()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let mut wanted = segment.clone();
-        wanted.set_start(start);
-        match gst_audio::audio_buffer_clip(buffer.clone(), wanted.upcast_ref(), audio.rate(), audio.bpf()) {
-            Some(left) => {
-                *buffer = left;
-                gst::PadProbeReturn::Ok
+        let (event, caps) = (pad.sticky_event::<gst::event::Segment>(0), pad.current_caps());
+        let segment = event.as_ref().and_then(|event| event.segment().downcast_ref::<gst::ClockTime>());
+        let audio = caps.as_ref().and_then(|caps| gst_audio::AudioInfo::from_caps(caps).ok());
+        if let (Some(gst::PadProbeData::Buffer(buffer)), Some(segment), Some(audio)) = (&mut info.data, segment, audio)
+            && let Some(pts) = buffer.pts()
+        {
+            let end = segment.to_running_time(pts + buffer.duration().unwrap_or_default());
+            heard.reach(end.map_or(0, |end| end.mseconds()));
+            let mut begin = begin.lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = *begin.get_or_insert_with(|| row_at(segment, pts, start_ms));
+            if start_ms > 0 && pts < begin {
+                let mut wanted = segment.clone();
+                wanted.set_start(begin);
+                match gst_audio::audio_buffer_clip(buffer.copy(), wanted.upcast_ref(), audio.rate(), audio.bpf()) {
+                    Some(rest) => *buffer = rest,
+                    None => return gst::PadProbeReturn::Handled,
+                }
             }
-            None => gst::PadProbeReturn::Drop,
         }
+        gst::PadProbeReturn::Ok
     });
     Ok(())
+}
+
+/// Where recognition begins: the model looks at rows of 60 ms, counted from the first sample, `first`. On the row at which
+/// the element began an utterance itself it gives to the last bit what it would have given without the interruption.
+fn row_at(segment: &gst::FormattedSegment<gst::ClockTime>, first: gst::ClockTime, start_ms: u64) -> gst::ClockTime {
+    let start = segment.position_from_running_time(gst::ClockTime::from_mseconds(start_ms)).unwrap_or(first);
+    first + ROW * start.saturating_sub(first).nseconds().div_ceil(ROW.nseconds())
 }

@@ -45,6 +45,13 @@ pub struct Token {
 pub struct Part {
     pub captions: Vec<Caption>,
     pub utterances: Vec<Utterance>,
+    /// Where in the pause recognition goes on, in ms. Of no use when it is over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resume: u64,
+}
+
+fn is_zero(ms: &u64) -> bool {
+    *ms == 0
 }
 
 /// How a transcript came about: another run with the same origin gives the same transcript.
@@ -85,6 +92,7 @@ impl Part {
             }
         }
         self.utterances.extend(later.utterances);
+        self.resume = later.resume;
     }
 }
 
