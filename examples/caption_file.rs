@@ -113,12 +113,15 @@ fn all<'a>(context: &Context, jobs: &'a [Job], progress: &Progress) -> Vec<(&'a 
     let workers = context.arguments.jobs.unwrap_or(cores).min(jobs.len());
     let waiting = Mutex::new(jobs.iter().collect::<VecDeque<_>>());
     let results = Mutex::new(Vec::new());
+    // The lock is free again before the file is begun.
+    let next = || {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        job.filter(|_| !context.stop.load(Ordering::Relaxed))
+    };
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while !context.stop.load(Ordering::Relaxed)
-                    && let Some(job) = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-                {
+                while let Some(job) = next() {
                     let result = one(context, job, progress);
                     results.lock().unwrap_or_else(PoisonError::into_inner).push((job, result));
                 }

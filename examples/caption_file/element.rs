@@ -36,9 +36,11 @@ fn set(element: &gst::Element, name: &str, text: &str) -> Result<(), String> {
         glib::Type::STRING => text.to_value(),
         _ => glib::Value::deserialize_with_pspec(text, &spec).map_err(wrong)?,
     };
+    // GStreamer reads -1 as the largest number where there are no negative ones.
+    let wraps = text.trim_start().starts_with('-') && range(&spec).is_some_and(|(least, _)| least >= 0.0);
     let number = value.transform::<f64>().ok().and_then(|number| number.get::<f64>().ok());
     if let (Some(number), Some((least, most))) = (number, range(&spec))
-        && !(least..=most).contains(&number)
+        && (wraps || !(least..=most).contains(&number))
     {
         return Err(wrong(glib::bool_error!("out of range")));
     }
@@ -50,7 +52,7 @@ fn quoted(text: &str) -> String {
     if text.is_empty() { "nothing".into() } else { format!("\"{text}\"") }
 }
 
-/// The numbers that a property takes; none where it takes others things.
+/// The numbers that a property takes; none where it takes other things.
 fn range(spec: &glib::ParamSpec) -> Option<(f64, f64)> {
     let spec = (
         spec.downcast_ref::<glib::ParamSpecUInt>(),

@@ -17,6 +17,9 @@ use super::recognise::{self, recognise};
 use super::subtitles::{hours, srt, vtt};
 use super::transcript::{Origin, Part, Transcript};
 
+/// Sound that ends so much and a twentieth before the film does is told of: the file may be cut off.
+const ENDS_EARLY_MS: u64 = 2000;
+
 /// What holds for all files.
 pub struct Context<'a> {
     pub arguments: &'a Arguments,
@@ -155,8 +158,11 @@ fn transcribe(
             start_ms,
         };
         let part = |part: Part| Ok(journal.append(part)?);
-        let duration_ms = recognise(&request, context.stop, part, |ms, duration| progress.at(ms, duration))?;
-        journal.complete(duration_ms)?;
+        let (heard_ms, file_ms) = recognise(&request, context.stop, part, |ms, duration| progress.at(ms, duration))?;
+        if let Some(file_ms) = file_ms.filter(|&file_ms| file_ms > heard_ms + heard_ms / 20 + ENDS_EARLY_MS) {
+            notes.push(format!("its sound ends at {} of {}: is it complete?", hours(heard_ms), hours(file_ms)));
+        }
+        journal.complete(heard_ms)?;
     }
     let part = Part { resume: 0, ..journal.part.clone() };
     Ok(Transcript { origin, duration: journal.complete.unwrap_or_default(), part })

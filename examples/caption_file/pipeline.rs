@@ -191,7 +191,9 @@ fn reason(error: &gst::message::Error, missing: &[String]) -> String {
             "GStreamer lacks a plugin: {what}. gstreamer1.0-libav or gstreamer1.0-plugins-ugly may have it"
         );
     }
-    match debug.lines().last().filter(|_| message.starts_with("Internal") || message.starts_with("GStreamer")) {
+    // What these say by themselves is that something went wrong.
+    let is_vague = ["Internal", "GStreamer", "Could not multiplex"].iter().any(|start| message.starts_with(start));
+    match debug.lines().last().filter(|_| is_vague) {
         Some(detail) => format!("{message}: {}", detail.trim()),
         None => message.to_owned(),
     }

@@ -28,13 +28,13 @@ pub struct Request<'a> {
 }
 
 /// Recognises the file, from pause to pause: `part` is called with what was said up to each. `progress` hears of the position and the
-/// duration. Gives the duration of the audio, in ms.
+/// duration. Gives the duration of the audio and, where it says one, of the file, in ms.
 pub fn recognise(
     request: &Request,
     stop: &AtomicBool,
     mut part: impl FnMut(Part) -> Result<(), Failure>,
     progress: impl Fn(u64, Option<u64>),
-) -> Result<u64, Failure> {
+) -> Result<(u64, Option<u64>), Failure> {
     let file = FilePipeline::new(request.path)?;
     let recogniser = element::build(request.properties)?;
     let (sender, parts) = mpsc::channel();
@@ -70,7 +70,7 @@ pub fn recognise(
         },
     )?;
     has_track(tracks.load(Ordering::Relaxed), wanted)?;
-    Ok(heard.ms())
+    Ok((heard.ms(), duration))
 }
 
 fn has_track(tracks: usize, wanted: usize) -> Result<(), Failure> {
