@@ -18,11 +18,12 @@ demo=(
     gstreamer1.0-x gstreamer1.0-alsa gstreamer1.0-pulseaudio fonts-wqy-microhei
     python3 python3-pip python3-venv
 )
-# ugly has x264enc, libav decodes the rest; the others serve RTSP streams, drive pipelines from Python and make speech and files.
+# ugly has x264enc, libav decodes the rest; the others serve RTSP streams, drive pipelines from Python, make speech and files, and
+# look at web pages.
 test=(
-    gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0 libgstrtspserver-1.0-dev
     gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 python3-gst-1.0
-    espeak-ng sox ffmpeg shellcheck meson
+    espeak-ng sox ffmpeg shellcheck meson chromium chromium-driver
 )
 
 wanted=()
