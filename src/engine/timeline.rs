@@ -1,7 +1,8 @@
 //! The samples of a stream on the pipeline's clock: which time each sample has, and whether audio that comes goes on.
 //!
 //! Audio is placed by counting samples from an anchor. A sender's clock drifts against ours, so where its times are a
-//! little off the count, the count slews after them, by at most a thousandth. Small holes are filled with silence;
+//! little off the count, the count slews after them, by at most a thousandth; faster where the times slew faster
+//! themselves, as a jitter buffer's do after a sender that began with a burst. Small holes are filled with silence;
 //! larger ones, and jumps back, begin anew.
 
 use std::collections::VecDeque;
@@ -18,6 +19,10 @@ const DEAD_ZONE_NS: i64 = NS_PER_MS as i64;
 const CORRECTION_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
 /// How far one correction may go for each of those: a thousandth.
 const MAX_CORRECTION_NS: i64 = NS_PER_MS as i64;
+/// Farther off than this the count follows at once, so that times which slew fast are no jump in the end.
+const SLEWING_NS: i64 = TOLERANCE_NS as i64 / 2;
+/// Samples between two corrections then: 100 ms.
+const SLEWING_SAMPLES: u64 = 100 * SAMPLES_PER_MS;
 /// The last time there is: GStreamer takes the number after it for no time at all.
 const LAST_NS: u64 = u64::MAX - 1;
 /// Corrections that are remembered: two minutes, far more than any result looks back.
@@ -80,10 +85,14 @@ impl Timeline {
     pub fn follow(&mut self, sample: u64, pts_ns: u64) {
         let Some(&(anchored, _)) = self.anchors.back() else { return };
         let error_ns = self.error_ns(sample, pts_ns);
-        if error_ns.abs() <= DEAD_ZONE_NS || sample < anchored + CORRECTION_SAMPLES {
+        let (least_samples, most_ns) = match error_ns.abs() - SLEWING_NS {
+            excess_ns if excess_ns > 0 => (SLEWING_SAMPLES, excess_ns.max(MAX_CORRECTION_NS)),
+            _ => (CORRECTION_SAMPLES, MAX_CORRECTION_NS),
+        };
+        if error_ns.abs() <= DEAD_ZONE_NS || sample < anchored + least_samples {
             return;
         }
-        let correction_ns = error_ns.clamp(-MAX_CORRECTION_NS, MAX_CORRECTION_NS);
+        let correction_ns = error_ns.clamp(-most_ns, most_ns);
         let corrected_ns = self.pts_ns(samples_to_ns(sample)).saturating_add_signed(correction_ns);
         self.anchors.push_back((sample, corrected_ns));
         if self.anchors.len() > MAX_ANCHORS {
@@ -148,6 +157,23 @@ mod tests {
         let mut end = Timeline::default();
         end.anchor(0, u64::MAX);
         assert_eq!((end.pts_ns(MS), end.place(16, 0)), (LAST_NS, Placement::Breaks));
+    }
+
+    /// rtpjitterbuffer, where the sender began with a burst: its times run 8 % slow for a second and a half.
+    #[test]
+    fn times_that_slew_fast_are_no_jump() {
+        for direction in [-1, 1] {
+            let mut timeline = Timeline::default();
+            timeline.anchor(0, 5000 * MS);
+            for packet in 0..500u64 {
+                let (sample, slewed) = (packet * 320, packet.clamp(15, 90) as i64 - 15);
+                let pts_ns = (5000 * MS + packet * 20 * MS).saturating_add_signed(direction * slewed * 1_700_000);
+                assert_eq!(timeline.place(sample, pts_ns), Placement::Continues, "packet {packet}");
+                timeline.follow(sample, pts_ns);
+                let error = timeline.pts_ns(samples_to_ns(sample)).abs_diff(pts_ns);
+                assert!(error < TOLERANCE_NS, "packet {packet}: {error}");
+            }
+        }
     }
 
     #[test]
