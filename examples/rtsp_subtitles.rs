@@ -11,16 +11,24 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 
+#[path = "rtsp_subtitles/camera.rs"]
+mod camera;
 #[path = "rtsp_subtitles/connection.rs"]
 mod connection;
+#[path = "rtsp_subtitles/delay.rs"]
+mod delay;
 #[path = "rtsp_subtitles/failure.rs"]
 mod failure;
 #[path = "rtsp_subtitles/news.rs"]
 mod news;
+#[path = "rtsp_subtitles/page.rs"]
+mod page;
 #[path = "rtsp_subtitles/recogniser.rs"]
 mod recogniser;
 #[path = "rtsp_subtitles/republish.rs"]
 mod republish;
+#[path = "rtsp_subtitles/self_test.rs"]
+mod self_test;
 #[path = "rtsp_subtitles/serving.rs"]
 mod serving;
 #[path = "rtsp_subtitles/terminal.rs"]
@@ -31,8 +39,10 @@ mod webvtt;
 use connection::{Lost, Request};
 use failure::{Failure, shown_url};
 use news::{News, Output, State};
+use page::Page;
 use recogniser::Recogniser;
 use republish::Republisher;
+use self_test::SelfTest;
 
 /// Captions for a live RTSP stream: on the terminal, in a WebVTT file, on a web page, in the picture. Ctrl-C ends it.
 ///
@@ -42,8 +52,8 @@ use republish::Republisher;
 #[command(name = "rtsp_subtitles", max_term_width = 110)]
 struct Arguments {
     /// The stream, as rtsp://HOST[:PORT]/PATH or rtsp://USER:PASSWORD@HOST[:PORT]/PATH
-    #[arg(value_parser = rtsp_url)]
-    url: String,
+    #[arg(value_parser = rtsp_url, required_unless_present = "self_test")]
+    url: Option<String>,
     /// Write captions to this file too. A file that this program began is gone on with: its times keep their zero, which the file names
     #[arg(long, value_name = "FILE")]
     webvtt: Option<PathBuf>,
@@ -74,6 +84,11 @@ struct Arguments {
     /// Where standard output is no terminal: a line for each change of the text, not for finished ones only
     #[arg(long)]
     growing_lines: bool,
+    /// Caption a stream of this program's own for so long, 60 seconds if left out, with one interruption; print how late the text came
+    /// and whether it is right. The other options work as well, but for the URL
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
+        value_parser = clap::value_parser!(u64).range(30..=86_400), conflicts_with = "url")]
+    self_test: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -119,11 +134,22 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     ctrlc::set_handler(on_signal).map_err(|error| Failure::of_settings(format!("Ctrl-C cannot be caught: {error}")))?;
 
     let recogniser = Recogniser::open(&arguments.set)?;
-    let url = arguments.url.clone();
+    let self_test = arguments.self_test.map(|seconds| SelfTest::start(&recogniser, Duration::from_secs(seconds)));
+    let self_test = self_test.transpose()?;
+    let url = self_test.as_ref().map(SelfTest::url).or(arguments.url.clone()).unwrap_or_default();
     let name = shown_url(&url);
-    let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(terminal::Terminal::new(name, arguments.growing_lines))];
+    let mut outputs: Vec<Box<dyn Output>> =
+        vec![Box::new(terminal::Terminal::new(name.clone(), arguments.growing_lines))];
     if let Some(path) = &arguments.webvtt {
         outputs.push(Box::new(webvtt::WebVtt::open(path, recogniser.shape(), recogniser.began)?));
+    }
+    if let Some(port) = arguments.page {
+        let page = Page::start(arguments.listen, port, name, recogniser.began)?;
+        eprintln!("rtsp_subtitles: captions on {}", page.url());
+        outputs.push(Box::new(page));
+    }
+    if let Some(self_test) = &self_test {
+        outputs.push(Box::new(self_test.watcher(&stop)));
     }
     let host = arguments.listen.to_string();
     let republisher = arguments.republish.map(|port| Republisher::start(&host, port)).transpose()?;
@@ -143,7 +169,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let outcome = follow(&request, arguments.retries, &stop, &mut outputs);
     announce(&mut outputs, &News::State(State::Stopped), recogniser.now_ns());
-    outcome.map(|()| ExitCode::SUCCESS)
+    outcome?;
+    Ok(if self_test.is_none_or(|self_test| self_test.report()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Connects again and again, until `stop` is set or it makes no sense any more.
