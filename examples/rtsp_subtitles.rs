@@ -49,7 +49,7 @@ use self_test::SelfTest;
 /// When the stream is lost it is asked for again after 1 s, 2 s, 4 s and so on, up to 30 s, until it comes back. What was said before is
 /// finished then, and nothing is joined to it.
 #[derive(Parser)]
-#[command(name = "rtsp_subtitles", max_term_width = 110)]
+#[command(name = "rtsp_subtitles")]
 struct Arguments {
     /// The stream, as rtsp://HOST[:PORT]/PATH or rtsp://USER:PASSWORD@HOST[:PORT]/PATH
     #[arg(value_parser = rtsp_url, required_unless_present = "self_test")]
@@ -75,7 +75,7 @@ struct Arguments {
     /// A connection without sound for so long is lost, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     patience: u64,
-    /// Give up when the stream could not be had so many times in a row; left out: never
+    /// Ask for a lost stream again so many times in a row, then give up; left out: as long as it takes
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
     /// Set a property of paraformerasr, as in --set chunk-size='<8,8,4>' or --set model-path=DIR. More than once for more

@@ -112,9 +112,14 @@ fn watch(scene: &Arc<Scene>, element: &gst::Element) {
     let Some((source, sender)) = source.zip(sender) else { return };
     // Which sample has which time in this pipeline.
     let start: Arc<Mutex<Option<(u64, gst::ClockTime)>>> = Arc::default();
-    let (known, told) = (start.clone(), scene.clone());
+    let (known, told, held) = (start.clone(), scene.clone(), source.clone());
+    let is_first = AtomicBool::new(true);
     sender.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let pts = info.buffer().and_then(|buffer| buffer.pts());
+        // What waited for somebody to listen is old; from now on nothing is.
+        if !is_first.swap(false, Ordering::Relaxed) {
+            held.set_max_time(gst::ClockTime::from_seconds(5));
+        }
         let known = *known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((pts, (first, start))) = pts.zip(known) {
             let past = (pts.saturating_sub(start).nseconds() + 500_000) / 1_000_000 * RATE / 1000;
