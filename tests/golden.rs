@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gstparaformer::engine::{Model, Stream};
 use gstparaformer::runtime::Precision;
-use gstparaformer::scheduler::Client;
+use gstparaformer::scheduler::RecognitionClient;
 use support::naive::{MUTATIONS, Mutation, Naive};
 use support::sha256::sha256;
 use support::{Golden, Observed, Random, compare, data, goldens, model_directory, one_utterance, open, pieces};
@@ -19,10 +19,10 @@ const TOLERANCE_MS: f64 = 0.2;
 
 /// The models, each opened once.
 #[derive(Default)]
-struct Models(BTreeMap<String, (Arc<Model>, Client)>);
+struct Models(BTreeMap<String, (Arc<Model>, RecognitionClient)>);
 
 impl Models {
-    fn get(&mut self, name: &str, precision: Precision) -> (&Arc<Model>, &mut Client) {
+    fn get(&mut self, name: &str, precision: Precision) -> (&Arc<Model>, &mut RecognitionClient) {
         let key = format!("{name} {}", precision.name());
         let (model, client) = self.0.entry(key).or_insert_with(|| {
             let shared = open(&model_directory(name), precision);

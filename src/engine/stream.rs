@@ -144,7 +144,7 @@ impl Stream {
 
     /// The next event.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.telling.next()
+        self.telling.next_event()
     }
 
     /// Makes the next call of a network, if there is one to make. Gives false where more samples, or

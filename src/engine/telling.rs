@@ -31,7 +31,7 @@ impl Telling {
     }
 
     /// The next event.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 

@@ -25,8 +25,8 @@ const SLEWING_NS: i64 = TOLERANCE_NS as i64 / 2;
 const SLEWING_SAMPLES: u64 = 100 * SAMPLES_PER_MS;
 /// The last time there is: GStreamer takes the number after it for no time at all.
 const LAST_NS: u64 = u64::MAX - 1;
-/// Corrections that are remembered: two minutes, far more than any result looks back.
-const MAX_ANCHORS: usize = 120;
+/// Corrections that are remembered: two minutes, also of times that slew fast; far more than any result looks back.
+const MAX_ANCHORS: usize = 1200;
 
 /// Where audio that comes stands to the audio before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +173,28 @@ mod tests {
                 let error = timeline.pts_ns(samples_to_ns(sample)).abs_diff(pts_ns);
                 assert!(error < TOLERANCE_NS, "packet {packet}: {error}");
             }
+        }
+    }
+
+    /// One packet in a hundred never comes: what follows keeps its time, within the tolerance, for a day.
+    #[test]
+    fn lost_packets_move_nothing() {
+        let (mut timeline, mut sample, mut random) = (Timeline::default(), 0, 1u64);
+        timeline.anchor(0, 7 * MS);
+        for packet in 0..24 * 3600 * 50u64 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (random >> 33) % 100 == 0 {
+                continue;
+            }
+            let pts_ns = (7 + packet * 20) * MS;
+            match timeline.place(sample, pts_ns) {
+                Placement::Continues => timeline.follow(sample, pts_ns),
+                Placement::AfterHole { samples } => sample += samples,
+                Placement::Breaks => panic!("packet {packet} breaks"),
+            }
+            let error_ns = timeline.pts_ns(samples_to_ns(sample)).abs_diff(pts_ns);
+            assert!(error_ns <= TOLERANCE_NS, "packet {packet}: {error_ns}");
+            sample += 320;
         }
     }
 
