@@ -1,4 +1,4 @@
-//! A live pipeline: somebody speaks the recording, as fast as it was spoken, and the clock of the pipeline is the wall's.
+//! Pipelines in this process: a live one, to which somebody speaks as fast as people do, and any other.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+
+use crate::support::pipeline::{PATIENCE, error_text, s16};
 
 /// What is pushed at once.
 const PART_MS: u64 = 100;
@@ -21,7 +23,7 @@ pub fn speak(samples: &[f32], rest: &str) {
     pipeline.set_state(gst::State::Playing).unwrap();
     let mut latency = gst::query::Latency::new();
     assert!(speaker.query(&mut latency) && latency.result().0, "not live: {line}");
-    let bytes = crate::support::pipeline::s16(samples);
+    let bytes = s16(samples);
     let voice = thread::spawn(move || {
         let start = Instant::now();
         for (number, part) in bytes.chunks(32 * PART_MS as usize).enumerate() {
@@ -40,17 +42,28 @@ pub fn speak(samples: &[f32], rest: &str) {
         }
         let _ = speaker.end_of_stream();
     });
-    let limit = Duration::from_millis(samples.len() as u64 / 16) + crate::support::pipeline::PATIENCE;
+    let end = wait(&pipeline, Duration::from_millis(samples.len() as u64 / 16));
+    voice.join().unwrap();
+    end.unwrap_or_else(|e| panic!("{e}: {line}"));
+}
+
+/// Plays a line to its end, which may last as long as 20 s of film; panics as [`speak`] does.
+pub fn play(line: &str) {
+    let pipeline = gst::parse::launch(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait(&pipeline, Duration::from_secs(20)).unwrap_or_else(|e| panic!("{e}: {line}"));
+}
+
+/// Waits for the end of a pipeline that lasts so long, and stops it.
+fn wait(pipeline: &gst::Pipeline, length: Duration) -> Result<(), String> {
+    let limit = gst::ClockTime::from_nseconds((length + PATIENCE).as_nanos() as u64);
     let types = [gst::MessageType::Eos, gst::MessageType::Error];
-    let limit = gst::ClockTime::from_mseconds(limit.as_millis() as u64);
     let message = pipeline.bus().unwrap().timed_pop_filtered(limit, &types);
     pipeline.set_state(gst::State::Null).unwrap();
-    voice.join().unwrap();
     match message {
-        None => panic!("no end after {limit}: {line}"),
-        Some(message) if message.type_() == gst::MessageType::Error => {
-            panic!("{}: {line}", crate::support::pipeline::error_text(&message))
-        }
-        Some(_) => {}
+        None => Err(format!("no end after {limit}")),
+        Some(message) if message.type_() == gst::MessageType::Error => Err(error_text(&message)),
+        Some(_) => Ok(()),
     }
 }
