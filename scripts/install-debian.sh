@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, as root or through sudo.
 #
-#   install-debian.sh SET...     sets: build demo test
+#   install-debian.sh SET...     sets: build demo test companions
 #
 # build: what compiles the plugin. demo: what runs it on a recording, a microphone or a file. test: what the tests use besides.
+# companions: what tests/companions/build.sh compiles the elements of gst-plugins-rs with.
 set -euo pipefail
 
 build=(
@@ -25,6 +26,7 @@ test=(
     gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 python3-gst-1.0
     espeak-ng sox ffmpeg shellcheck meson chromium chromium-driver
 )
+companions=(libpango1.0-dev libcairo2-dev)
 
 wanted=()
 for name in "$@"; do
@@ -32,8 +34,9 @@ for name in "$@"; do
         build) wanted+=("${build[@]}") ;;
         demo) wanted+=("${demo[@]}") ;;
         test) wanted+=("${test[@]}") ;;
+        companions) wanted+=("${companions[@]}") ;;
         *)
-            echo "install-debian.sh: no such set: $name (build, demo, test)" >&2
+            echo "install-debian.sh: no such set: $name (build, demo, test, companions)" >&2
             exit 2
             ;;
     esac

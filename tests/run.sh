@@ -4,19 +4,21 @@
 #   tests/run.sh [--all] [--yes]
 #
 # --all   also the tests marked #[ignore]: soaks, comparisons with other implementations, the large model's shape (those that need
-#         the reference implementations use the Python at $PARAFORMER_REFERENCE_PYTHON), and the build through meson
+#         the reference implementations use the Python at $PARAFORMER_REFERENCE_PYTHON), the elements of gst-plugins-rs around this
+#         one, and the build through meson
 # --yes   install Rust without asking where it is missing
 #
 # Writes to target/ (or $CARGO_TARGET_DIR), to ~/.cache/paraformerasr and to cargo's own folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-all=() yes=() scripts=(tests/scripts/test_*.sh)
+all=() yes=() scripts=(tests/scripts/test_*.sh) packages=(build demo test)
 for argument in "$@"; do
     case $argument in
         --all)
             all=(-- --include-ignored)
             scripts+=(tests/scripts/long_*.sh)
+            packages+=(companions)
             ;;
         --yes) yes=(--yes) ;;
         *)
@@ -26,7 +28,7 @@ for argument in "$@"; do
     esac
 done
 
-scripts/install-debian.sh build demo test
+scripts/install-debian.sh "${packages[@]}"
 cargo=$(scripts/rust.sh "${yes[@]}")
 PATH=$(dirname "$cargo"):$PATH
 # shellcheck source=tests/env.sh
@@ -59,6 +61,9 @@ step "the engine without GStreamer" engine_alone
 for script in "${scripts[@]}"; do
     step "$script" bash "$script"
 done
+if ((${#all[@]})); then
+    step "building gst-plugins-rs" tests/companions/build.sh
+fi
 # The tests that start gst-launch-1.0 load the plugin from target/debug.
 step "cargo build" cargo build --locked
 step "cargo test" cargo test --locked --no-fail-fast "${all[@]}"

@@ -23,9 +23,12 @@ sources() {
     local name=$1-$2 folder published work
     folder=$out/sources/$name-$(cat "$here/$name".{patch,lock} 2>/dev/null | sha256sum | cut -c 1-12)
     if [[ ! -d $folder ]]; then
-        # Downloads the crate where it is missing, and unpacks it into cargo's own folder.
-        (cd / && cargo info --quiet --registry crates-io "$1@$2" >/dev/null) || fail "cargo finds no $1 $2 on crates.io"
         published=("${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name")
+        if [[ ! -d ${published[0]} ]]; then
+            # Downloads the crate and unpacks it into cargo's own folder.
+            (cd / && cargo info --quiet --registry crates-io "$1@$2" >/dev/null) || fail "cargo fetches no $1 $2 from crates.io"
+            published=("${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name")
+        fi
         [[ -d ${published[0]} ]] || fail "cargo unpacked no $name into ${CARGO_HOME:-$HOME/.cargo}/registry/src"
         mkdir -p -- "$out/sources"
         work=$(mktemp -d -- "$out/sources/incomplete.XXXXXX")
