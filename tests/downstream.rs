@@ -18,7 +18,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use launch::{QUEUE, RECORDING, Studio, model_that_says, sentences, texts, times};
+use launch::{QUEUE, RECORDING, Studio, latin, model_that_says, sentences, texts, times};
 use picture::Picture;
 use support::pipeline::element_test;
 
@@ -56,6 +56,10 @@ fn assert_same(found: &str, expected: &str, tolerance_ms: u64) {
 
 #[test]
 fn srtenc_writes_the_captions() {
+    let (model, expected) = latin();
+    let two_lines = write_srt(&Studio::with_model(model.path()));
+    assert_eq!(texts(&two_lines, " "), expected);
+    assert!(texts(&two_lines, "\n").iter().all(|text| text.contains('\n')), "{two_lines}");
     let studio = Studio::new();
     assert_eq!(texts(&write_srt(&studio), "\n"), sentences());
     // Nobody speaks: no caption, and no error.
@@ -97,16 +101,20 @@ fn streams(studio: &Studio, file: &str) -> String {
 
 #[test]
 fn matroskamux_makes_a_subtitle_track() {
-    let studio = Studio::new();
-    let expected = write_srt(&studio);
+    check_matroska(&Studio::new());
+    check_matroska(&Studio::with_model(latin().0.path()));
+}
+
+fn check_matroska(studio: &Studio) {
+    let expected = write_srt(studio);
     studio.launch(&film("matroskamux name=mux ! filesink location=film.mkv"));
-    let streams = streams(&studio, "film.mkv");
+    let streams = streams(studio, "film.mkv");
     assert!(streams.contains("subrip,") && streams.contains(",chi") && streams.contains("aac,"), "{streams}");
 
     studio.launch(
         "filesrc location=film.mkv ! matroskademux name=film film.subtitle_0 ! srtenc ! filesink location=demuxed.srt",
     );
-    studio.shell("ffmpeg -loglevel error -i film.mkv -map 0:s probed.srt");
+    studio.shell("ffmpeg -loglevel error -i film.mkv -map 0:s -c copy probed.srt");
     for file in ["demuxed.srt", "probed.srt"] {
         captions::check(&studio.path(file));
         // A track has whole milliseconds, rounded where .srt is cut.
@@ -121,10 +129,14 @@ fn matroskamux_makes_a_subtitle_track() {
 
 #[test]
 fn mp4mux_makes_a_timed_text_track() {
-    let studio = Studio::new();
-    let expected = write_srt(&studio);
+    check_mp4(&Studio::new());
+    check_mp4(&Studio::with_model(latin().0.path()));
+}
+
+fn check_mp4(studio: &Studio) {
+    let expected = write_srt(studio);
     studio.launch(&film("mp4mux name=mux ! filesink location=film.mp4"));
-    let streams = streams(&studio, "film.mp4");
+    let streams = streams(studio, "film.mp4");
     assert!(streams.contains("mov_text,tx3g,zho"), "{streams}");
 
     // The track itself begins with the first caption; when that is, is in an edit list, which srtenc does not look at.
@@ -139,8 +151,9 @@ fn mp4mux_makes_a_timed_text_track() {
         let found = (found.0 + first, found.1 + first);
         assert!(found.0.abs_diff(expected.0) <= 1 && found.1.abs_diff(expected.1) <= 1, "{found:?} {expected:?}");
     }
-    // ffmpeg does look at it, and writes the style that GStreamer gives every text. It cuts the last caption by the edit list.
-    let probed = studio.text("ffmpeg -loglevel error -i film.mp4 -map 0:s -f srt - | sed 's/<[^>]*>//g'");
+    // ffmpeg does look at it. It writes the style that GStreamer gives every text, ends lines its own way, and cuts the last caption
+    // by the edit list.
+    let probed = studio.text("ffmpeg -loglevel error -i film.mp4 -map 0:s -f srt - | sed 's/<[^>]*>//g; s/\\r//'");
     assert_eq!(texts(&probed, "\n"), texts(&expected, "\n"));
     for (found, expected) in times(&probed).into_iter().zip(times(&expected)) {
         assert!(found.0.abs_diff(expected.0) <= 1, "{found:?} {expected:?}");

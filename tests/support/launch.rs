@@ -131,3 +131,17 @@ pub fn model_that_says(change: impl Fn(usize, &str) -> String) -> TempDir {
     fs::write(&path, serde_json::to_string(&tokens).unwrap()).unwrap();
     folder
 }
+
+/// The word that a character is in a model that speaks no Chinese: three letters, each character another.
+fn word(number: usize) -> String {
+    [676, 26, 1].map(|place| char::from(b'a' + (number / place % 26) as u8)).iter().collect()
+}
+
+/// A model that says [`word`]s, and what it says of the recording: captions of two lines, of letters that every caption format has.
+pub fn latin() -> (tempfile::TempDir, Vec<String>) {
+    let tokens = fs::read_to_string(root().join("models/demo/tokens.json")).unwrap();
+    let tokens: Vec<String> = serde_json::from_str(&tokens).unwrap();
+    let number = |c: char| tokens.iter().position(|token| token.chars().eq([c])).unwrap();
+    let sentence = |text: String| text.chars().map(|c| word(number(c))).collect::<Vec<_>>().join(" ");
+    (model_that_says(|number, _| word(number)), sentences().into_iter().map(sentence).collect())
+}

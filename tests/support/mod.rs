@@ -128,6 +128,19 @@ pub fn read_wav(path: &Path) -> Vec<f32> {
     reader.samples::<i16>().map(|sample| f32::from(sample.unwrap()) / 32768.0).collect()
 }
 
+/// Writes such a recording.
+pub fn write_wav(path: &Path, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|sample| writer.write_sample((sample * 32768.0) as i16).unwrap());
+    writer.finalize().unwrap();
+}
+
 /// A recording of tests/data/audio.
 pub fn recording(name: &str) -> Vec<f32> {
     read_wav(&data("audio").join(name))
