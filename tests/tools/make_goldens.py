@@ -1,6 +1,6 @@
 """Remake the test data: models, recordings and goldens in tests/data.
 
-    make_goldens.py [STEP ...] [--recordings DIR]
+    make_goldens.py [STEP ...] [--recordings DIR [--detector DIR]]
 
 Steps, all of them if none is named, in this order:
     audio      audio/speech.wav, noise.wav and sentences/ (espeak-ng and sox)
@@ -9,7 +9,8 @@ Steps, all of them if none is named, in this order:
     funasr     goldens/funasr_onnx.jsonl, by funasr_onnx, compared with host_loop.jsonl
     vad        models/vad-tiny and goldens/vad.jsonl, by funasr_onnx (make_vad.py)
     recordings goldens/shared_speech.jsonl, for the recordings in DIR; they stay outside the repository and the goldens name
-               them by file name and sha256. Left out without --recordings.
+               them by file name and sha256. Left out without --recordings. With --detector, the folder of the published
+               FSMN-VAD, also its lines of goldens/vad.jsonl
 """
 import argparse
 import hashlib
@@ -202,17 +203,20 @@ def remake_funasr():
 
 
 def remake_vad():
-    """The detector for the tests and its segments; those of the published detector where ../shared has it."""
+    """The detector for the tests and its segments."""
     import make_vad
 
     make_vad.make(MODELS / "vad-tiny", 0)
-    shared = ROOT.parent / "shared"
     wavs = [ROOT / "examples/recording.wav", AUDIO / "speech.wav", AUDIO / "noise.wav", AUDIO / "sentences/000.wav"]
-    lines = make_vad.goldens(MODELS / "vad-tiny", wavs)
-    if (shared / "models/fsmn-vad").is_dir():
-        published = [shared / "data/speech" / name for name in ("asr_example.wav", "vad_example.wav")]
-        lines += make_vad.goldens(shared / "models/fsmn-vad", published)
-    write_lines(GOLDENS / "vad.jsonl", lines)
+    write_lines(GOLDENS / "vad.jsonl", make_vad.goldens(MODELS / "vad-tiny", wavs))
+
+
+def remake_published_vad(detector, directory):
+    """The segments that the published detector finds in the recordings, after those of our own."""
+    import make_vad
+
+    lines = [line for line in read_lines(GOLDENS / "vad.jsonl") if line["model"] == "vad-tiny"]
+    write_lines(GOLDENS / "vad.jsonl", lines + make_vad.goldens(detector, [directory / name for name in RECORDINGS]))
 
 
 def main():
@@ -221,6 +225,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("steps", nargs="*", metavar="STEP")
     ap.add_argument("--recordings", type=pathlib.Path)
+    ap.add_argument("--detector", type=pathlib.Path)
     a = ap.parse_args()
     if unknown := set(a.steps) - {*steps, "recordings"}:
         ap.error(f"no such step: {', '.join(unknown)}")
@@ -229,6 +234,8 @@ def main():
             step()
     if a.recordings and (not a.steps or "recordings" in a.steps):
         remake_recordings(a.recordings)
+        if a.detector:
+            remake_published_vad(a.detector, a.recordings)
 
 
 if __name__ == "__main__":
