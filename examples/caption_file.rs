@@ -133,19 +133,20 @@ fn all<'a>(context: &Context, jobs: &'a [Job], progress: &Progress) -> Vec<(&'a 
 
 fn one(context: &Context, job: &Job, progress: &Progress) -> Result<Done, Failure> {
     let file = progress.begin(&job.name, job.bytes);
-    let result = job::run(context, job, &file);
+    let mut notes = Vec::new();
+    let result = job::run(context, job, &file, &mut notes);
     file.done(matches!(result, Ok(Done::Skipped)));
     match &result {
         Ok(Done::Skipped) => {}
-        Ok(Done::Written { outputs, captions, duration_ms, notes }) => {
+        Ok(Done::Written { outputs, captions, duration_ms }) => {
             let names = outputs.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy());
             let names = names.collect::<Vec<_>>().join(" ");
             progress.say(&format!("{}: {}, {captions} captions -> {names}", job.name, hours(*duration_ms)));
-            notes.iter().for_each(|note| progress.say(&format!("{}: {note}", job.name)));
         }
         Err(Failure::Failed(reason)) => progress.warn(&format!("{}: {reason}", job.name)),
         Err(Failure::Interrupted) => progress.say(&format!("{}: interrupted", job.name)),
     }
+    notes.iter().for_each(|note| progress.say(&format!("{}: {note}", job.name)));
     result
 }
 

@@ -20,8 +20,8 @@ pub struct Collector {
     /// Utterances whose last captions may still come.
     open: VecDeque<Utterance>,
     over: Vec<Utterance>,
-    /// Up to where the element said, after the last of them, that there is no text: just before the row at which it begins
-    /// the next one.
+    /// Up to where the element said, after the last of them, that there is no text: as a rule just before the row at which it
+    /// began the next one, else a few rows later.
     silent_ms: Option<u64>,
     /// There is text after the last of them, and there was no pause before it.
     goes_on: bool,

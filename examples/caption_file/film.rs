@@ -36,7 +36,8 @@ pub fn write(
     let sink = gst::Element::make_from_uri(gst::URIType::Sink, &uri, None)?;
     file.pipeline.add_many([&muxer, &sink])?;
     muxer.link(&sink)?;
-    let captions = Captions { captions: request.captions.into(), language: request.language.into() };
+    let from_start = request.mp4 && request.burn_in.is_none();
+    let captions = Captions { from_start, captions: request.captions.into(), language: request.language.into() };
     let found = Arc::new(Found::default());
     let (seen, position) = (found.clone(), file.position.clone());
     let (weak, font) = (muxer.downgrade(), request.burn_in.map(str::to_owned));
@@ -102,6 +103,8 @@ struct Found {
 
 /// The captions on their way into a pipeline.
 struct Captions {
+    /// From the start of the film on, with nothing before the first caption.
+    from_start: bool,
     captions: Vec<Caption>,
     language: String,
 }
@@ -121,7 +124,11 @@ impl Captions {
         for element in row.iter().rev() {
             element.sync_state_with_parent()?;
         }
-        for caption in &self.captions {
+        // In an .mp4 the track begins with the film: where it begins later, players end its last caption too early.
+        let start = self.captions.first().map_or(0, |first| first.start);
+        let empty = Caption { start: 0, end: start, text: String::new() };
+        let empty = (self.from_start && start > 0).then_some(&empty);
+        for caption in empty.into_iter().chain(&self.captions) {
             let mut buffer = gst::Buffer::from_slice(caption.text.clone().into_bytes());
             if let Some(buffer) = buffer.get_mut() {
                 buffer.set_pts(gst::ClockTime::from_mseconds(caption.start));

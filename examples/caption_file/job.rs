@@ -33,13 +33,7 @@ pub enum Done {
     /// All outputs were there.
     Skipped,
     /// These are new.
-    Written {
-        outputs: Vec<PathBuf>,
-        captions: usize,
-        duration_ms: u64,
-        /// What a film lacks, and other things to know.
-        notes: Vec<String>,
-    },
+    Written { outputs: Vec<PathBuf>, captions: usize, duration_ms: u64 },
 }
 
 /// Whether the file is to be recognised: outputs are missing that no earlier transcript gives.
@@ -49,8 +43,8 @@ pub fn needs_model(context: &Context, job: &Job) -> bool {
     known.is_none() && !missing.is_empty()
 }
 
-/// Does one file.
-pub fn run(context: &Context, job: &Job, progress: &FileProgress) -> Result<Done, Failure> {
+/// Does one file. `notes` is what there is to know besides, also where it fails: what a film lacks, and such.
+pub fn run(context: &Context, job: &Job, progress: &FileProgress, notes: &mut Vec<String>) -> Result<Done, Failure> {
     let metadata = fs::metadata(&job.input)?;
     let origin = origin(context, job, &metadata);
     let (known, missing) = state(context, job, &metadata, &origin);
@@ -63,13 +57,12 @@ pub fn run(context: &Context, job: &Job, progress: &FileProgress) -> Result<Done
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = modified.unwrap_or_default().as_nanos();
     let mut journal = Journal::open(&job.journal, &origin, modified, context.arguments.force)?;
-    let mut notes = Vec::new();
     let done = match known {
         Some(known) => Ok(known),
-        None => transcribe(context, job, origin, &mut journal, &mut notes, progress),
+        None => transcribe(context, job, origin, &mut journal, notes, progress),
     };
     let written = done.and_then(|transcript| {
-        write(context, job, &missing, &transcript, &mut notes, progress)?;
+        write(context, job, &missing, &transcript, notes, progress)?;
         Ok(transcript)
     });
     match written {
@@ -78,7 +71,7 @@ pub fn run(context: &Context, job: &Job, progress: &FileProgress) -> Result<Done
             // That of an earlier run, which failed.
             let _ = fs::remove_file(&job.incomplete);
             let captions = transcript.part.captions.len();
-            Ok(Done::Written { outputs: missing, captions, duration_ms: transcript.duration, notes })
+            Ok(Done::Written { outputs: missing, captions, duration_ms: transcript.duration })
         }
         Err(failure) => Err(give_up(job, journal, failure)),
     }

@@ -82,12 +82,14 @@ impl FilePipeline {
         self.parser.connect_pad_added(move |parser, pad| {
             let Some(pipeline) = pipeline.upgrade() else { return };
             let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            let linked = take(&pipeline, &caps).and_then(|sink| {
-                let sink = match sink {
-                    Some(sink) => sink,
-                    None => waste(&pipeline)?,
-                };
-                Ok(pad.link(&sink)?)
+            let linked = take(&pipeline, &caps).and_then(|sink| match sink {
+                Some(sink) => Ok(pad.link(&sink).map(drop)?),
+                None => {
+                    // Not into a sink: one that waits for the others to begin would hold back the streams they wait for.
+                    let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+                    pad.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
+                    Ok(())
+                }
             });
             if let Err(Failure::Failed(reason)) = linked {
                 let error = gst::message::Error::builder(gst::StreamError::Failed, &reason).src(parser).build();
@@ -172,13 +174,6 @@ pub fn add_row(pipeline: &gst::Pipeline, row: &[gst::Element]) -> Result<gst::Pa
         element.sync_state_with_parent()?;
     }
     Ok(row.first().and_then(|first| first.static_pad("sink")).ok_or("the element has no sink")?)
-}
-
-/// Where streams go that nobody wants.
-fn waste(pipeline: &gst::Pipeline) -> Result<gst::Pad, Failure> {
-    let sink = make("fakesink")?;
-    sink.set_property("async", false);
-    add_row(pipeline, &[sink])
 }
 
 /// What an error means to the one who has the file.

@@ -160,8 +160,9 @@ fn skip(recogniser: &gst::Element, start_ms: u64, heard: Arc<Position>, moved: A
     Ok(())
 }
 
-/// Where recognition begins: the model looks at rows of 60 ms, counted from the first sample, `first`. On the row at which
-/// the element began an utterance itself it gives to the last bit what it would have given without the interruption.
+/// Where recognition begins: the model looks at rows of 60 ms, counted from the first sample, `first`. From the row at which
+/// the element began an utterance itself it gives to the last bit what it would have given without the interruption; from
+/// another one, times may differ by a row.
 fn row_at(segment: &gst::FormattedSegment<gst::ClockTime>, first: gst::ClockTime, start_ms: u64) -> gst::ClockTime {
     let start = segment.position_from_running_time(gst::ClockTime::from_mseconds(start_ms)).unwrap_or(first);
     first + ROW * start.saturating_sub(first).nseconds().div_ceil(ROW.nseconds())
