@@ -21,9 +21,10 @@ const SOUND: &str = "decodebin name=audio ! tee name=sound \
     sound. ! queue name=heard ! audioconvert ! audioresample ! paraformerasr name=asr caption-mode=progressive";
 /// Nobody wants the text but the bus.
 const TEXT: &str = " ! fakesink sync=false async=false";
-/// The text of a moment comes later than its picture: the queues hold that much.
+/// The text of a moment comes later than its picture: the queues hold that much. A machine too slow to encode loses pictures, not
+/// memory.
 const PICTURE: &str = " ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! overlay.text_sink \
-    queue name=picture max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! decodebin ! videoconvert \
+    queue name=picture max-size-time=20000000000 max-size-bytes=0 max-size-buffers=0 leaky=downstream ! decodebin ! videoconvert \
     ! textoverlay name=overlay font-desc=\"Sans, 24\" ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 ! video/x-h264,stream-format=byte-stream,alignment=au \
     ! queue ! appsink name=video-out async=false max-buffers=100 \
@@ -49,6 +50,8 @@ struct Stream {
     has_video: AtomicBool,
     /// When sound came last, in ns of the program; 0: never.
     heard_ns: AtomicU64,
+    /// The same of the picture, where it is published.
+    seen_ns: AtomicU64,
     /// What was said is recognised, to the end.
     is_finished: AtomicBool,
     /// The elements behind the source are there.
@@ -115,9 +118,12 @@ impl Playing<'_> {
                 tell(Some(News::State(State::Live)));
             }
             let seconds = self.request.patience.as_secs_f32();
-            let silent_ns = self.request.recogniser.now_ns().saturating_sub(heard_ns);
-            if heard_ns > 0 && Duration::from_nanos(silent_ns) > self.request.patience {
-                return Some(Failure::of_stream(format!("no sound came for {seconds} s")));
+            // An overlay waits for both.
+            for (what, last_ns) in [("sound", heard_ns), ("picture", self.stream.seen_ns.load(Ordering::Relaxed))] {
+                let missed_ns = self.request.recogniser.now_ns().saturating_sub(last_ns);
+                if last_ns > 0 && Duration::from_nanos(missed_ns) > self.request.patience {
+                    return Some(Failure::of_stream(format!("no {what} came for {seconds} s")));
+                }
             }
             // To connect takes a few round trips more.
             if heard_ns == 0 && started.elapsed() > self.request.patience * 3 {
@@ -246,7 +252,12 @@ fn attach(
     }
     let mut is_built = stream.is_built.lock().unwrap_or_else(PoisonError::into_inner);
     if !std::mem::replace(&mut *is_built, true) {
-        let republisher = republisher.filter(|_| stream.has_video.load(Ordering::Relaxed));
+        let has_video = stream.has_video.load(Ordering::Relaxed);
+        if republisher.is_some() && !has_video {
+            let text = "the stream has no picture: nothing is published";
+            gst::element_warning!(pipeline, gst::StreamError::Failed, ("{text}"));
+        }
+        let republisher = republisher.filter(|_| has_video);
         build(pipeline, stream, recogniser, republisher)?;
     }
     let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
@@ -271,13 +282,7 @@ fn build(
     recogniser.apply_to(&asr)?;
     if let (Some(heard), Some(text)) = (body.by_name("heard"), asr.static_pad("src")) {
         let (told, clock) = (stream.clone(), recogniser.clone());
-        heard.static_pad("sink").iter().for_each(|pad| {
-            let (told, clock) = (told.clone(), clock.clone());
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                told.heard_ns.store(clock.now_ns().max(1), Ordering::Relaxed);
-                gst::PadProbeReturn::Ok
-            });
-        });
+        note_arrivals(&heard, move || told.heard_ns.store(clock.now_ns().max(1), Ordering::Relaxed));
         let told = stream.clone();
         text.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
@@ -286,10 +291,21 @@ fn build(
             gst::PadProbeReturn::Ok
         });
     }
-    if let Some(republisher) = republisher {
+    if let (Some(republisher), Some(picture)) = (republisher, body.by_name("picture")) {
+        let (told, clock) = (stream.clone(), recogniser.clone());
+        note_arrivals(&picture, move || told.seen_ns.store(clock.now_ns().max(1), Ordering::Relaxed));
         republisher.follow(&body, Track::Video, "video-out");
         republisher.follow(&body, Track::Audio, "audio-out");
     }
     pipeline.add(&body).map_err(|error| Failure::of_settings(error.to_string()))?;
     body.sync_state_with_parent().map_err(|error| Failure::of_settings(error.to_string()))
+}
+
+/// Has `note` called for every buffer that comes to an element.
+fn note_arrivals(element: &gst::Element, note: impl Fn() + Send + Sync + 'static) {
+    let Some(pad) = element.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+        note();
+        gst::PadProbeReturn::Ok
+    });
 }

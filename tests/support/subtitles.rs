@@ -39,6 +39,8 @@ pub fn init() {
 
 /// What the camera hears, and what is in it: its words, and the samples where they begin and end.
 pub fn scene() -> (Arc<Scene>, Vec<Sentence>) {
+    // That may take its time: nobody has spoken yet.
+    program();
     let mut samples = vec![0; (LEAD_S * RATE) as usize];
     let mut recording = hound::WavReader::open(root().join("examples/recording.wav")).unwrap();
     samples.extend(recording.samples::<i16>().map(Result::unwrap));
