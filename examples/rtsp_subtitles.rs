@@ -1,5 +1,5 @@
-//! Captions for a live RTSP stream, for weeks: on the terminal, in a WebVTT file, on a page of this machine, and in the picture of
-//! the stream that it publishes. Comes back by itself when the stream is lost.
+//! Captions for a live RTSP stream, for weeks: on the terminal, in a WebVTT file, on a page of this machine, and in the
+//! picture of the stream that it publishes. Comes back by itself when the stream is lost.
 //!
 //! cargo run --release --example rtsp_subtitles -- rtsp://camera.example/stream --webvtt live.vtt --page 8080
 
@@ -46,15 +46,16 @@ use self_test::SelfTest;
 
 /// Captions for a live RTSP stream: on the terminal, in a WebVTT file, on a web page, in the picture. Ctrl-C ends it.
 ///
-/// When the stream is lost it is asked for again after 1 s, 2 s, 4 s and so on, up to 30 s, until it comes back. What was said before is
-/// finished then, and nothing is joined to it.
+/// When the stream is lost it is asked for again after 1 s, 2 s, 4 s and so on, up to 30 s, until it comes back. What
+/// was said before is finished then, and nothing is joined to it.
 #[derive(Parser)]
 #[command(name = "rtsp_subtitles")]
 struct Arguments {
     /// The stream, as rtsp://HOST[:PORT]/PATH or rtsp://USER:PASSWORD@HOST[:PORT]/PATH
     #[arg(value_parser = rtsp_url, required_unless_present = "self_test")]
     url: Option<String>,
-    /// Write captions to this file too. A file that this program began is gone on with: its times keep their zero, which the file names
+    /// Write captions to this file too. A file that this program began is gone on with: its times keep their zero,
+    /// which the file names
     #[arg(long, value_name = "FILE")]
     webvtt: Option<PathBuf>,
     /// Show captions on http://127.0.0.1:PORT too, as they grow
@@ -78,14 +79,15 @@ struct Arguments {
     /// Ask for a lost stream again so many times in a row, then give up; left out: as long as it takes
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
-    /// Set a property of paraformerasr, as in --set chunk-size='<8,8,4>' or --set model-path=DIR. More than once for more
+    /// Set a property of paraformerasr, as in --set chunk-size='<8,8,4>' or --set model-path=DIR. More than once for
+    /// more
     #[arg(long, value_name = "PROPERTY=VALUE")]
     set: Vec<String>,
     /// Where standard output is no terminal: a line for each change of the text, not for finished ones only
     #[arg(long)]
     growing_lines: bool,
-    /// Caption a stream of this program's own for so long, 60 seconds if left out, with one interruption; print how late the text came
-    /// and whether it is right. The other options work as well, but for the URL
+    /// Caption a stream of this program's own for so long, 60 seconds if left out, with one interruption; print how
+    /// late the text came and whether it is right. The other options work as well, but for the URL
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
         value_parser = clap::value_parser!(u64).range(30..=86_400), conflicts_with = "url")]
     self_test: Option<u64>,

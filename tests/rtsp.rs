@@ -1,4 +1,5 @@
-//! Live RTSP, as `examples/rtsp_subtitles.rs` captions it: how late the text is, and what a server that goes away does to it.
+//! Live RTSP, as `examples/rtsp_subtitles.rs` captions it: how late the text is, and what a server that goes away does
+//! to it.
 #![cfg(feature = "plugin")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -106,7 +107,8 @@ fn sleep_to(scene: &Scene, second: f64) {
     thread::sleep(scene.spoken((second * RATE as f64) as u64).saturating_duration_since(Instant::now()));
 }
 
-/// The server hangs up; it is gone for a while; it falls silent without hanging up. Each time somebody is in the middle of a sentence.
+/// The server hangs up; it is gone for a while; it falls silent without hanging up. Each time somebody is in the middle
+/// of a sentence.
 #[test]
 fn captions_go_on_after_three_cuts() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

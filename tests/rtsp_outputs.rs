@@ -1,4 +1,5 @@
-//! What `examples/rtsp_subtitles.rs` shows besides the terminal: a page, in a real browser, and a stream with captions in its picture.
+//! What `examples/rtsp_subtitles.rs` shows besides the terminal: a page, in a real browser, and a stream with captions
+//! in its picture.
 #![cfg(feature = "plugin")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -66,12 +67,14 @@ impl Viewer {
     fn ask(url: &str) -> Self {
         let line = format!(
             "rtspsrc name=camera location={url} latency=200 protocols=tcp \
-             camera. ! application/x-rtp,media=video ! decodebin ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=eye sync=false \
+             camera. ! application/x-rtp,media=video ! decodebin ! videoconvert \
+             ! video/x-raw,format=GRAY8 ! appsink name=eye sync=false \
              camera. ! application/x-rtp,media=audio ! decodebin ! audioconvert ! fakesink"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
         let eye = pipeline.by_name("eye").unwrap().downcast::<gst_app::AppSink>().unwrap();
-        let (pictures, shown): (Arc<Mutex<Vec<Picture>>>, Arc<Mutex<Option<gst::Sample>>>) = Default::default();
+        let pictures: Arc<Mutex<Vec<Picture>>> = Arc::default();
+        let shown: Arc<Mutex<Option<gst::Sample>>> = Arc::default();
         let (seen, last) = (pictures.clone(), shown.clone());
         let look = move |eye: &gst_app::AppSink| {
             let sample = eye.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -143,7 +146,7 @@ impl Browser {
         let said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let said =
             said.filter_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        let port = said.take(1).next().expect("chromedriver's port");
+        let port = said.take(1).next().unwrap();
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless",
@@ -269,8 +272,8 @@ fn differ(a: &[bool], b: &[bool]) -> bool {
     changed * 10 > a.iter().filter(|&&lit| lit).count()
 }
 
-/// The page shows in a browser what the terminal shows, as it grows; the stream has it in its picture; and both go on when the camera
-/// has hung up in between.
+/// The page shows in a browser what the terminal shows, as it grows; the stream has it in its picture; and both go on
+/// when the camera has hung up in between.
 #[test]
 fn the_page_and_the_picture_show_the_captions() {
     init();

@@ -1,4 +1,5 @@
-//! A camera in front of somebody who says the same sentences again and again: an RTSP server of our own, which knows when it sent what.
+//! A camera in front of somebody who says the same sentences again and again: an RTSP server of our own, which knows
+//! when it sent what.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,13 +21,14 @@ const SOUND: &str = "decodebin name=audio ! tee name=sound \
     sound. ! queue name=heard ! audioconvert ! audioresample ! paraformerasr name=asr caption-mode=progressive";
 /// Nobody wants the text but the bus.
 const TEXT: &str = " ! fakesink sync=false async=false";
-/// The text of a moment comes later than its picture: the queues hold that much. A machine too slow to encode loses pictures, not
-/// memory.
+/// The text of a moment comes later than its picture: the queues hold that much. A machine too slow to encode loses
+/// pictures, not memory.
 const PICTURE: &str = " ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! overlay.text_sink \
-    queue name=picture max-size-time=20000000000 max-size-bytes=0 max-size-buffers=0 leaky=downstream ! decodebin ! videoconvert \
-    ! textoverlay name=overlay font-desc=\"Sans, 24\" ! videoconvert ! video/x-raw,format=I420 \
-    ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 ! video/x-h264,stream-format=byte-stream,alignment=au \
-    ! queue ! appsink name=video-out async=false max-buffers=100 \
+    queue name=picture max-size-time=20000000000 max-size-bytes=0 max-size-buffers=0 leaky=downstream \
+    ! decodebin ! videoconvert ! textoverlay name=overlay font-desc=\"Sans, 24\" \
+    ! videoconvert ! video/x-raw,format=I420 \
+    ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 \
+    ! video/x-h264,stream-format=byte-stream,alignment=au ! queue ! appsink name=video-out async=false max-buffers=100 \
     sound. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! audioresample ! opusenc \
     ! appsink name=audio-out async=false max-buffers=100";
 
@@ -65,7 +66,8 @@ pub struct Lost {
     pub was_live: bool,
 }
 
-/// Plays the stream until it is lost or `stop` is set. `tell` hears of everything, and is called without news now and then.
+/// Plays the stream until it is lost or `stop` is set. `tell` hears of everything, and is called without news now and
+/// then.
 pub fn run(request: &Request, stop: &AtomicBool, tell: &mut dyn FnMut(Option<News>)) -> Option<Lost> {
     let stream = Arc::new(Stream::default());
     let (failed, failures) = mpsc::channel();

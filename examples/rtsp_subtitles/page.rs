@@ -22,7 +22,8 @@ use super::news::{News, Output, State, Utterance, clock};
 /// The page, which asks `/events` for everything that is on it.
 const PAGE: &str = include_str!("page.html");
 /// It loads nothing from anywhere, and no other site's page holds it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+    connect-src 'self'; img-src data:; frame-ancestors 'none'";
 /// Finished lines that a page gets when it is opened.
 const REMEMBERED: usize = 100;
 /// Events that a slow reader may be behind; then it gets everything anew.

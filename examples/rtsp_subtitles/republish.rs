@@ -1,7 +1,7 @@
 //! The stream once more, over RTSP, with its captions in the picture.
 //!
-//! While the source is away, those who watch stay connected and see the last picture; it goes on when the source is back. Who comes
-//! meanwhile is told 404, as before the first picture.
+//! While the source is away, those who watch stay connected and see the last picture; it goes on when the source is
+//! back. Who comes meanwhile is told 404, as before the first picture.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +16,10 @@ use super::serving::Serving;
 pub const PATH: &str = "/captioned";
 
 const MEDIA: &str = "( \
-    appsrc name=video is-live=true format=time max-time=10000000000 leaky-type=downstream ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 \
-    appsrc name=audio is-live=true format=time max-time=10000000000 leaky-type=downstream ! rtpopuspay name=pay1 pt=97 )";
+    appsrc name=video is-live=true format=time max-time=10000000000 leaky-type=downstream \
+    ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 \
+    appsrc name=audio is-live=true format=time max-time=10000000000 leaky-type=downstream \
+    ! rtpopuspay name=pay1 pt=97 )";
 
 /// Video or audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,7 +44,8 @@ impl SelfTest {
         self.camera.url("/stream")
     }
 
-    /// One who watches what the program tells, has the camera hang up after half the time, and ends the program after all of it.
+    /// One who watches what the program tells, has the camera hang up after half the time, and ends the program after
+    /// all of it.
     pub fn watcher(&self, stop: &Arc<AtomicBool>) -> Watcher {
         let (camera, seen, stop) = (self.camera.clone(), self.seen.clone(), stop.clone());
         Watcher { camera, seen, stop, half: self.length / 2, since: None, connection: 0 }

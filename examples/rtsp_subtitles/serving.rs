@@ -49,7 +49,8 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.hang_up();
-        // The source belongs to the thread's context; with the loop, the last who holds the context ends, and the port is free.
+        // The source belongs to the thread's context; with the loop, the last who holds the context ends, and the port
+        // is free.
         if let Some(source) = self.source.take()
             && let Some(source) = self.main_loop.context().find_source_by_id(&source)
         {

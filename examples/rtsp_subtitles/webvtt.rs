@@ -119,7 +119,8 @@ impl Output for WebVtt {
     }
 }
 
-/// Of a file that is there: the time of day of its time zero, where this program wrote it, and with how many line ends it ends.
+/// Of a file that is there: the time of day of its time zero, where this program wrote it, and with how many line ends
+/// it ends.
 fn read_back(file: &mut File) -> std::io::Result<(Option<SystemTime>, usize)> {
     let mut head = [0; 128];
     file.rewind()?;
