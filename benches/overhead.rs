@@ -14,11 +14,11 @@ use gstparaformer::engine::{
 };
 use gstparaformer::runtime::registry::{self, ModelRequest};
 use gstparaformer::runtime::{LibraryRequest, ModelSource, Precision};
-use gstparaformer::scheduler::Client;
+use gstparaformer::scheduler::RecognitionClient;
 
 /// Measures the time spent in the network, the way to its thread and back included or not.
 struct Timed<'a> {
-    client: &'a mut Client,
+    client: &'a mut RecognitionClient,
     calls: u32,
     inside: Duration,
 }

@@ -244,7 +244,9 @@ fn files_are_done_at_the_same_time() {
     let place = Place::new();
     place.long(20);
     let names = ["a", "b", "c"];
-    names.iter().for_each(|name| drop(fs::copy(place.path("long.wav"), place.path(&format!("{name}.wav"))).unwrap()));
+    for name in &names {
+        fs::copy(place.path("long.wav"), place.path(&format!("{name}.wav"))).unwrap();
+    }
     let mut command = place.captioner(&["--jobs", "3", "a.wav", "b.wav", "c.wav"]);
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let begun = |name: &&str| {
