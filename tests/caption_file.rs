@@ -1,5 +1,5 @@
-//! examples/caption_file.rs as its user meets it: the program is run on films, recordings, folders and things that are neither,
-//! interrupted, and asked for what it cannot do.
+//! examples/caption_file.rs as its user meets it: the program is run on films, recordings, folders and things that are
+//! neither, interrupted, and asked for what it cannot do.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "support/caption_file.rs"]
@@ -244,7 +244,7 @@ fn files_are_done_at_the_same_time() {
     let place = Place::new();
     place.long(20);
     let names = ["a", "b", "c"];
-    for name in &names {
+    for name in names {
         fs::copy(place.path("long.wav"), place.path(&format!("{name}.wav"))).unwrap();
     }
     let mut command = place.captioner(&["--jobs", "3", "a.wav", "b.wav", "c.wav"]);

@@ -1,4 +1,5 @@
-//! The films that examples/caption_file.rs writes, read back with ffmpeg: tracks, pictures, and none where nobody spoke.
+//! The films that examples/caption_file.rs writes, read back with ffmpeg: tracks, pictures, and none where nobody
+//! spoke.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "support/caption_file.rs"]

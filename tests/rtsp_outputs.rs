@@ -289,6 +289,8 @@ fn the_page_and_the_picture_show_the_captions() {
     let browser = Browser::start();
     program.wait_error("live", 1, PATIENCE);
     let viewer = Viewer::start(&stream);
+    // Who comes later sees it too.
+    drop(Viewer::start(&stream));
     match &browser {
         Some(browser) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -23,7 +23,8 @@ pub struct Arguments {
     /// Write an .mp4 too, in the same way
     #[arg(long, help_heading = "What comes out")]
     pub mp4: bool,
-    /// Draw the captions into the picture of the .mkv or .mp4, in place of the track. The picture is encoded anew (H.264)
+    /// Draw the captions into the picture of the .mkv or .mp4, in place of the track. The picture is encoded anew
+    /// (H.264)
     #[arg(long, help_heading = "What comes out")]
     pub burn_in: bool,
     /// Font of captions that are burned in, for a picture 640 pixels wide; it grows with the picture
@@ -67,7 +68,8 @@ pub struct Arguments {
     /// Most lines of a caption [default: 2]
     #[arg(long, value_name = "N", help_heading = "Recognition")]
     pub max_lines: Option<u32>,
-    /// Any property of the element paraformerasr; can be given more than once. `gst-inspect-1.0 paraformerasr` lists them
+    /// Any property of the element paraformerasr; can be given more than once. `gst-inspect-1.0 paraformerasr` lists
+    /// them
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = "Recognition")]
     pub set: Vec<(String, String)>,
 }
@@ -85,16 +87,17 @@ Folders
   named itself is tried whatever it is called.
 
 Going on after an interruption
-  A file is skipped when its outputs are all there and newer than it; where the .json tells of other options, or of a file of
-  another size, it is done again. Only missing and older outputs are written, and where the .json is up to date nothing is
-  recognised anew for them: ask for --mkv a day later, and it is there in moments. --force does everything again.
-  Outputs get their names when they are complete. What is recognised of a film meanwhile is in .NAME.captions.part beside
-  the outputs, up to the last pause, and so Ctrl-C, a crash or a power cut costs no more than that: the next run begins there.
-  The first Ctrl-C stops in order, a second one at once.
+  A file is skipped when its outputs are all there and newer than it; where the .json tells of other options, or of a
+  file of another size, it is done again (without a .json among the --formats only the times are compared). Only
+  missing and older outputs are written, and where the .json is up to date nothing is recognised anew for them: ask
+  for --mkv a day later, and it is there in moments. --force does everything again. Outputs get their names when they
+  are complete. What is recognised of a film meanwhile is in .NAME.captions.part beside the outputs, up to the last
+  pause, and so Ctrl-C, a crash or a power cut costs no more than that: the next run begins there. The first Ctrl-C
+  stops in order, a second one at once.
 
 A file that goes wrong
-  does not stop the others. The reason is told at once and again at the end. Captions recognised up to where it went wrong
-  are in NAME.incomplete.srt.
+  does not stop the others. The reason is told at once and again at the end. Captions recognised up to where it went
+  wrong are in NAME.incomplete.srt.
 
 Exit status
   0    all files are done, or were already

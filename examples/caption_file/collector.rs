@@ -5,8 +5,8 @@ use std::sync::mpsc::Sender;
 
 use super::transcript::{Caption, Part, Token, Utterance};
 
-/// No text for so long after an utterance is a pause, in which recognition can begin anew. The element ends an utterance after a
-/// longer one; without one it was parted for its length.
+/// No text for so long after an utterance is a pause, in which recognition can begin anew. The element ends an
+/// utterance after a longer one; without one it was parted for its length.
 const PAUSE_MS: u64 = 600;
 /// So much of the pause must be left, as the element leaves it.
 const LEAD_IN_MS: u64 = 240;
@@ -20,8 +20,8 @@ pub struct Collector {
     /// Utterances whose last captions may still come.
     open: VecDeque<Utterance>,
     over: Vec<Utterance>,
-    /// Up to where the element said, after the last of them, that there is no text: as a rule just before the row at which it
-    /// began the next one, else a few rows later.
+    /// Up to where the element said, after the last of them, that there is no text: as a rule just before the row at
+    /// which it began the next one, else a few rows later.
     silent_ms: Option<u64>,
     /// There is text after the last of them, and there was no pause before it.
     goes_on: bool,

@@ -59,8 +59,8 @@ pub fn write(
             seen.lacks.lock().unwrap_or_else(PoisonError::into_inner).push(format!("without the input's {name}"));
             return Ok(None);
         }
-        // The muxer begins when each of its inputs has something. So the captions come once another input is there, from
-        // which nothing has come yet. Without captions there is no track: .mp4 knows no empty ones.
+        // The muxer begins when each of its inputs has something. So the captions come once another input is there,
+        // from which nothing has come yet. Without captions there is no track: .mp4 knows no empty ones.
         if font.is_none() && !captions.captions.is_empty() && !seen.track.swap(true, Ordering::Relaxed) {
             captions.add(pipeline, &request_pad(&muxer, &text_caps())?)?;
         }

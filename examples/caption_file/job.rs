@@ -113,7 +113,8 @@ fn origin(context: &Context, job: &Job, metadata: &Metadata) -> Origin {
     }
 }
 
-/// The transcript, where the `.json` of an earlier run has it, and the outputs that are not there or older than the file.
+/// The transcript, where the `.json` of an earlier run has it, and the outputs that are not there or older than the
+/// file.
 fn state(context: &Context, job: &Job, metadata: &Metadata, origin: &Origin) -> (Option<Transcript>, Vec<PathBuf>) {
     let input_time = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     let is_new = |path: &&Path| {

@@ -85,7 +85,8 @@ impl FilePipeline {
             let linked = take(&pipeline, &caps).and_then(|sink| match sink {
                 Some(sink) => Ok(pad.link(&sink).map(drop)?),
                 None => {
-                    // Not into a sink: one that waits for the others to begin would hold back the streams they wait for.
+                    // Not into a sink: one that waits for the others to begin would hold back the streams they wait
+                    // for.
                     let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
                     pad.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
                     Ok(())

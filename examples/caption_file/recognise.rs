@@ -22,13 +22,13 @@ pub struct Request<'a> {
     pub audio_track: usize,
     pub properties: &'a BTreeMap<String, String>,
     pub lateness_ms: u32,
-    /// What lies before is known from an earlier run. It is decoded and dropped, not sought: by decoding every format has right
-    /// times, and it takes little time compared with recognition.
+    /// What lies before is known from an earlier run. It is decoded and dropped, not sought: by decoding every format
+    /// has right times, and it takes little time compared with recognition.
     pub start_ms: u64,
 }
 
-/// Recognises the file, from pause to pause: `part` is called with what was said up to each. `progress` hears of the position and the
-/// duration. Gives the duration of the audio and, where it says one, of the file, in ms.
+/// Recognises the file, from pause to pause: `part` is called with what was said up to each. `progress` hears of the
+/// position and the duration. Gives the duration of the audio and, where it says one, of the file, in ms.
 pub fn recognise(
     request: &Request,
     stop: &AtomicBool,
@@ -160,9 +160,9 @@ fn skip(recogniser: &gst::Element, start_ms: u64, heard: Arc<Position>, moved: A
     Ok(())
 }
 
-/// Where recognition begins: the model looks at rows of 60 ms, counted from the first sample, `first`. From the row at which
-/// the element began an utterance itself it gives to the last bit what it would have given without the interruption; from
-/// another one, times may differ by a row.
+/// Where recognition begins: the model looks at rows of 60 ms, counted from the first sample, `first`. From the row at
+/// which the element began an utterance itself it gives to the last bit what it would have given without the
+/// interruption; from another one, times may differ by a row.
 fn row_at(segment: &gst::FormattedSegment<gst::ClockTime>, first: gst::ClockTime, start_ms: u64) -> gst::ClockTime {
     let start = segment.position_from_running_time(gst::ClockTime::from_mseconds(start_ms)).unwrap_or(first);
     first + ROW * start.saturating_sub(first).nseconds().div_ceil(ROW.nseconds())

@@ -15,10 +15,11 @@ use super::serving::Serving;
 /// Where the stream is found on the server.
 pub const PATH: &str = "/captioned";
 
+/// Sound that waited for somebody to listen is not sent: a burst of it would throw the listener's clock off.
 const MEDIA: &str = "( \
     appsrc name=video is-live=true format=time max-time=10000000000 leaky-type=downstream \
     ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 \
-    appsrc name=audio is-live=true format=time max-time=10000000000 leaky-type=downstream \
+    appsrc name=audio is-live=true format=time max-time=300000000 leaky-type=downstream \
     ! rtpopuspay name=pay1 pt=97 )";
 
 /// Video or audio.
@@ -37,7 +38,7 @@ impl Track {
     }
 }
 
-/// The server's end of the stream, for those who watch together.
+/// The server's end of a track, for one who watches.
 struct Screen {
     track: Track,
     source: AppSrc,
@@ -71,7 +72,8 @@ impl Republisher {
         let serving = Serving::start(host, port)?;
         let factory = gst_rtsp_server::RTSPMediaFactory::new();
         factory.set_launch(MEDIA);
-        factory.set_shared(true);
+        // Each who watches has payloaders of his own, and may take the sound alone; the picture is encoded once.
+        factory.set_shared(false);
         let screens: Arc<Mutex<Vec<Screen>>> = Arc::default();
         let shared = screens.clone();
         factory.connect_media_configure(move |_, media| {

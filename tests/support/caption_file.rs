@@ -72,7 +72,8 @@ impl Place {
 
     /// A black film with the recording for sound, 320x180, as film.mp4.
     pub fn film(&self) {
-        self.ffmpeg("-f lavfi -i color=black:size=320x180:rate=25 -i talk.wav -shortest -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac film.mp4");
+        let picture = "-f lavfi -i color=black:size=320x180:rate=25 -i talk.wav -shortest";
+        self.ffmpeg(&format!("{picture} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac film.mp4"));
     }
 
     /// The recording so many times, as long.wav.
