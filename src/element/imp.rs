@@ -145,10 +145,12 @@ impl ObjectImpl for ParaformerAsr {
                     Some(open) => (open.precision, 1),
                     None => ("", 0),
                 };
-                // The recogniser is busy while it recognises; then the count is the last known.
-                let streams =
-                    self.recogniser.try_lock().ok().and_then(|r| Some(r.as_ref()?.streams())).unwrap_or(streams);
-                self.lock(&self.stats).structure(self.queue.level_ns(), streams, precision).to_value()
+                // The recogniser is busy while it recognises; then the numbers are the last known.
+                let sharing = self.recogniser.try_lock().ok().and_then(|r| Some(r.as_ref()?.sharing()));
+                let mut stats = self.lock(&self.stats);
+                let sharing = sharing.unwrap_or(stats.sharing(streams));
+                stats.shared(sharing);
+                stats.structure(self.queue.level_ns(), precision).to_value()
             }
             name => self.settings().get(name).unwrap_or_else(|| pspec.default_value().clone()),
         }

@@ -1,7 +1,7 @@
 //! One stream's recognition, on the pipeline's clock: queue items in, text, events and messages out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::input::Item;
 use super::messages::{self, Times};
@@ -18,6 +18,9 @@ use crate::scheduler::{RecognitionClient, VadClient};
 
 /// Silence is pushed in pieces of this many samples.
 const SILENCE: [f32; 1600] = [0.0; 1600];
+
+/// How long a live stream's call waits for others at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// An item that could not be processed: the reason, and the item where nothing of it was taken.
 pub struct Unfinished(pub Error, pub Option<Item>);
@@ -71,6 +74,13 @@ impl Recogniser {
         };
         recogniser.apply(settings);
         recogniser
+    }
+
+    /// How long a call may wait for those of other live streams: a small part of the time allowed for processing. Files
+    /// wait for nobody.
+    pub fn set_live(&mut self, live: bool, settings: &Settings) {
+        let allowed = Duration::from_millis(settings.latency_ms.into());
+        self.clients.recognition.set_patience(if live { LONGEST_WAIT.min(allowed / 5) } else { Duration::ZERO });
     }
 
     /// Takes the settings that may change while playing.
@@ -176,9 +186,9 @@ impl Recogniser {
         now.since(before)
     }
 
-    /// How many streams share the model.
-    pub fn streams(&self) -> usize {
-        self.clients.recognition.clients()
+    /// How many streams share the model, and how many of their calls are made together on average.
+    pub fn sharing(&self) -> (usize, f64) {
+        (self.clients.recognition.clients(), self.clients.recognition.mean_batch())
     }
 
     /// The time of audio. Without one it follows the audio before it, and what of that was skipped.

@@ -17,6 +17,8 @@ pub struct Stats {
     skipped_ns: u64,
     delays_ms: VecDeque<u32>,
     max_delay_ms: u32,
+    /// How many streams share the model, and how many of their calls are made together on average.
+    sharing: Option<(usize, f64)>,
 }
 
 impl Stats {
@@ -55,8 +57,19 @@ impl Stats {
         self.max_delay_ms
     }
 
+    /// Notes how many streams share the model, and how many of their calls are made together on average.
+    pub fn shared(&mut self, sharing: (usize, f64)) {
+        self.sharing = Some(sharing);
+    }
+
+    /// What was noted last of the streams that share the model; without a stream that runs, `streams`.
+    pub fn sharing(&self, streams: usize) -> (usize, f64) {
+        self.sharing.filter(|_| streams > 0).unwrap_or((streams, 0.0))
+    }
+
     /// All of it.
-    pub fn structure(&self, queued_ns: u64, streams: usize, precision: &str) -> gst::Structure {
+    pub fn structure(&self, queued_ns: u64, precision: &str) -> gst::Structure {
+        let (streams, batch) = self.sharing.unwrap_or_default();
         let mut delays: Vec<u32> = self.delays_ms.iter().copied().collect();
         delays.sort_unstable();
         let percentile = |part: usize| delays.get((delays.len() * part / 100).min(delays.len().saturating_sub(1)));
@@ -73,6 +86,7 @@ impl Stats {
             .field("queued", queued_ns)
             .field("skipped", self.skipped_ns)
             .field("streams", streams as u32)
+            .field("batch", batch)
             .field("precision", precision)
             .build()
     }

@@ -83,9 +83,11 @@ impl ParaformerAsr {
         };
         let started = Instant::now();
         let audio_ns = item.duration_ns();
+        let (settings, live) = (self.settings(), audio_ns > 0 && self.upstream().0);
         let mut guard = self.lock(&self.recogniser);
         let Some(recogniser) = guard.as_mut() else { return };
-        recogniser.apply(&self.settings());
+        recogniser.apply(&settings);
+        recogniser.set_live(live, &settings);
         let result = recogniser.process(item);
         if matches!(&result, Err(Unfinished(error, _)) if *error != Error::Cancelled) {
             recogniser.abandon();

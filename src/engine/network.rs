@@ -53,6 +53,18 @@ pub trait Network {
 
     /// Decodes the tokens that fired in one window. Errors: as [`encode`](Self::encode).
     fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()>;
+
+    /// Encodes windows of several streams, all of as many frames. What each gives does not depend on the others.
+    ///
+    /// Errors: as [`encode`](Self::encode); then all are still to be made.
+    fn encode_all(&mut self, calls: &mut [(EncoderInput<'_>, &mut EncoderOutput)]) -> Result<()> {
+        calls.iter_mut().try_for_each(|(input, output)| self.encode(*input, output))
+    }
+
+    /// Decodes tokens of several streams, whose windows have as many frames. As [`encode_all`](Self::encode_all).
+    fn decode_all(&mut self, calls: &mut [(DecoderInput<'_>, &mut DecoderOutput)]) -> Result<()> {
+        calls.iter_mut().try_for_each(|(input, output)| self.decode(*input, output))
+    }
 }
 
 /// What one call of a voice activity detector takes.

@@ -62,7 +62,9 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
         let files = load::load(&folder, &graphs)?;
         let (sizes, encoder, decoder) = (files.model.sizes(), files.encoder, files.decoder);
         let make = move || {
-            let sessions = Sessions::new(library, sizes, &encoder, &decoder)?;
+            // The published int8 graphs have one activation scale for all of a call.
+            let is_independent = precision == Precision::Float32;
+            let sessions = Sessions::new(library, sizes, &encoder, &decoder, is_independent)?;
             Ok(Box::new(sessions) as Box<dyn Network>)
         };
         Ok((files.model, make))

@@ -10,8 +10,9 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
 
+use super::batch::{self, Stacked};
 use super::library::{Library, Provider};
-use super::load::{Graph, LoadedFiles};
+use super::load::Graph;
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::model::Sizes;
 use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
@@ -23,13 +24,25 @@ pub struct Sessions {
     sizes: Sizes,
     cache_inputs: Vec<String>,
     cache_outputs: Vec<String>,
+    /// What a stream gets does not depend on those that it shares a call with.
+    is_independent: bool,
+    stacked: Stacked,
 }
 
 impl Sessions {
     /// Makes the sessions, and runs each graph once: whatever does not fit shows now, and the first words are not late.
     ///
+    /// `is_independent`: what a stream gets from a graph does not depend on those that it shares a call with, as in
+    /// float32, and where every row has its own scale.
+    ///
     /// Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
-    pub fn new(library: &Library, sizes: Sizes, encoder: &Graph, decoder: &Graph) -> Result<Self> {
+    pub fn new(
+        library: &Library,
+        sizes: Sizes,
+        encoder: &Graph,
+        decoder: &Graph,
+        is_independent: bool,
+    ) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
         let mut sessions = Self {
             encoder: session(library, encoder)?,
@@ -37,14 +50,11 @@ impl Sessions {
             sizes,
             cache_inputs: names("in"),
             cache_outputs: names("out"),
+            is_independent,
+            stacked: Stacked::default(),
         };
         sessions.rehearse(&encoder.file, &decoder.file)?;
         Ok(sessions)
-    }
-
-    /// From files that were read and checked.
-    pub fn from_files(library: &Library, files: &LoadedFiles) -> Result<Self> {
-        Self::new(library, files.model.sizes(), &files.encoder, &files.decoder)
     }
 
     fn rehearse(&mut self, encoder_file: &Path, decoder_file: &Path) -> Result<()> {
@@ -81,11 +91,64 @@ impl Sessions {
 }
 
 impl Network for Sessions {
-    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
-        let lengths = [input.frames as i32];
+    fn encode_all(&mut self, calls: &mut [(EncoderInput<'_>, &mut EncoderOutput)]) -> Result<()> {
+        if calls.len() < 2 || !self.is_independent {
+            return calls.iter_mut().try_for_each(|(input, output)| self.encode(*input, output));
+        }
+        self.stacked.encoder(calls);
+        let (streams, frames) = (calls.len(), calls[0].0.frames);
         let inputs = ort::inputs![
-            "speech" => TensorRef::from_array_view(([1, input.frames, FEATURE_DIM], input.features)).map_err(failed)?,
-            "speech_lengths" => TensorRef::from_array_view(([1], lengths.as_slice())).map_err(failed)?,
+            "speech" => tensor([streams, frames, FEATURE_DIM], &self.stacked.rows)?,
+            "speech_lengths" => lengths(&self.stacked.lengths)?,
+        ];
+        let outputs = self.encoder.run(inputs).map_err(failed)?;
+        let (encoded, alphas) = (values(&outputs, "enc")?, values(&outputs, "alphas")?);
+        for (number, (_, output)) in calls.iter_mut().enumerate() {
+            batch::part(encoded, streams, number, frames * self.sizes.encoder_dim, &mut output.encoded);
+            batch::part(alphas, streams, number, frames, &mut output.alphas);
+        }
+        Ok(())
+    }
+
+    fn decode_all(&mut self, calls: &mut [(DecoderInput<'_>, &mut DecoderOutput)]) -> Result<()> {
+        let (dim, length) = (self.sizes.encoder_dim, self.sizes.cache_len);
+        if calls.len() < 2 || !self.is_independent || !batch::can_pad(calls, length) {
+            return calls.iter_mut().try_for_each(|(input, output)| self.decode(*input, output));
+        }
+        let most = self.stacked.decoder(calls, dim);
+        let (streams, frames) = (calls.len(), calls[0].0.frames);
+        let stacked = &self.stacked;
+        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = ort::inputs![
+            "enc" => tensor([streams, frames, dim], &stacked.rows)?,
+            "enc_len" => lengths(&stacked.lengths)?,
+            "acoustic_embeds" => tensor([streams, most, dim], &stacked.embeddings)?,
+            "acoustic_embeds_len" => lengths(&stacked.tokens)?,
+        ];
+        for (name, cache) in self.cache_inputs.iter().zip(&stacked.caches) {
+            inputs.push((name.into(), tensor([streams, dim, length], cache)?.into()));
+        }
+        let outputs = self.decoder.run(inputs).map_err(failed)?;
+        let logits = values(&outputs, "logits")?;
+        for (number, (input, output)) in calls.iter_mut().enumerate() {
+            let kept = input.tokens * self.sizes.vocabulary_size;
+            batch::part(logits, streams, number, kept, &mut output.logits);
+            output.caches.resize(self.cache_outputs.len(), Vec::new());
+        }
+        for (layer, name) in self.cache_outputs.iter().enumerate() {
+            let padded = values(&outputs, name)?;
+            for (number, (input, output)) in calls.iter_mut().enumerate() {
+                let own = padded.get(number * dim * length..(number + 1) * dim * length).unwrap_or_default();
+                batch::unpad_cache(&input.caches[layer], own, length, input.tokens, most, &mut output.caches[layer]);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
+        let frames = [input.frames as i32];
+        let inputs = ort::inputs![
+            "speech" => tensor([1, input.frames, FEATURE_DIM], input.features)?,
+            "speech_lengths" => lengths(&frames)?,
         ];
         let outputs = self.encoder.run(inputs).map_err(failed)?;
         copy(&outputs, "enc", &mut output.encoded)?;
@@ -96,14 +159,13 @@ impl Network for Sessions {
         let (dim, length) = (self.sizes.encoder_dim, self.sizes.cache_len);
         let (frames, tokens) = ([input.frames as i32], [input.tokens as i32]);
         let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = ort::inputs![
-            "enc" => TensorRef::from_array_view(([1, input.frames, dim], input.encoded)).map_err(failed)?,
-            "enc_len" => TensorRef::from_array_view(([1], frames.as_slice())).map_err(failed)?,
-            "acoustic_embeds" => TensorRef::from_array_view(([1, input.tokens, dim], input.embeddings)).map_err(failed)?,
-            "acoustic_embeds_len" => TensorRef::from_array_view(([1], tokens.as_slice())).map_err(failed)?,
+            "enc" => tensor([1, input.frames, dim], input.encoded)?,
+            "enc_len" => lengths(&frames)?,
+            "acoustic_embeds" => tensor([1, input.tokens, dim], input.embeddings)?,
+            "acoustic_embeds_len" => lengths(&tokens)?,
         ];
         for (name, cache) in self.cache_inputs.iter().zip(input.caches) {
-            let tensor = TensorRef::from_array_view(([1, dim, length], cache.as_slice())).map_err(failed)?;
-            inputs.push((name.into(), tensor.into()));
+            inputs.push((name.into(), tensor([1, dim, length], cache)?.into()));
         }
         let outputs = self.decoder.run(inputs).map_err(failed)?;
         copy(&outputs, "logits", &mut output.logits)?;
@@ -131,11 +193,23 @@ pub(super) fn session(library: &Library, graph: &Graph) -> Result<Session> {
 
 /// Copies an output into `target`. Errors: [`Error::Network`].
 pub(super) fn copy(outputs: &SessionOutputs<'_>, name: &str, target: &mut Vec<f32>) -> Result<()> {
-    let value = outputs.get(name).ok_or_else(|| Error::network(format!("no output {name}")))?;
-    let (_, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+    let values = values(outputs, name)?;
     target.clear();
     target.extend_from_slice(values);
     Ok(())
+}
+
+fn values<'o>(outputs: &'o SessionOutputs<'_>, name: &str) -> Result<&'o [f32]> {
+    let value = outputs.get(name).ok_or_else(|| Error::network(format!("no output {name}")))?;
+    Ok(value.try_extract_tensor::<f32>().map_err(failed)?.1)
+}
+
+fn lengths(lengths: &[i32]) -> Result<TensorRef<'_, i32>> {
+    TensorRef::from_array_view(([lengths.len()], lengths)).map_err(failed)
+}
+
+fn tensor(shape: [usize; 3], values: &[f32]) -> Result<TensorRef<'_, f32>> {
+    TensorRef::from_array_view((shape, values)).map_err(failed)
 }
 
 /// An error of ONNX Runtime as the engine's.

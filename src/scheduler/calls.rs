@@ -1,9 +1,14 @@
 //! The calls that workers serve, and their clients as the networks that a stream uses.
 
+use std::time::Duration;
+
 use super::worker::{Call, Client, Worker};
 use crate::engine::{
     DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network, Result, VadInput, VadNetwork, VadOutput,
 };
+
+/// How long a decoder's call may wait: streams that were encoded together come one shortly after the other.
+const SHORT: Duration = Duration::from_millis(3);
 
 /// A stream's way to a Paraformer.
 pub type RecognitionClient = Client<RecognitionCall>;
@@ -37,22 +42,43 @@ enum Graph {
 impl Call for RecognitionCall {
     type Network = dyn Network;
 
-    fn run(&mut self, network: &mut Self::Network) -> Result<()> {
-        let frames = self.frames;
-        match self.graph {
-            Graph::Encoder => network.encode(EncoderInput { features: &self.features, frames }, &mut self.encoded),
-            Graph::Decoder => {
-                let Self { encoded, embeddings, caches, decoded, tokens, .. } = self;
-                let input = DecoderInput { encoded: &encoded.encoded, frames, embeddings, tokens: *tokens, caches };
-                network.decode(input, decoded)
+    fn kind(&self) -> Option<usize> {
+        Some(2 * self.frames + usize::from(matches!(self.graph, Graph::Decoder)))
+    }
+
+    fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()> {
+        match calls.first().map(|call| call.graph) {
+            Some(Graph::Encoder) => {
+                network.encode_all(&mut calls.iter_mut().map(|call| call.encoder()).collect::<Vec<_>>())
             }
+            Some(Graph::Decoder) => {
+                network.decode_all(&mut calls.iter_mut().map(|call| call.decoder()).collect::<Vec<_>>())
+            }
+            None => Ok(()),
         }
+    }
+}
+
+impl RecognitionCall {
+    fn encoder(&mut self) -> (EncoderInput<'_>, &mut EncoderOutput) {
+        (EncoderInput { features: &self.features, frames: self.frames }, &mut self.encoded)
+    }
+
+    fn decoder(&mut self) -> (DecoderInput<'_>, &mut DecoderOutput) {
+        let input = DecoderInput {
+            encoded: &self.encoded.encoded,
+            frames: self.frames,
+            embeddings: &self.embeddings,
+            tokens: self.tokens,
+            caches: &self.caches,
+        };
+        (input, &mut self.decoded)
     }
 }
 
 impl Network for RecognitionClient {
     fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()> {
-        let call = self.call(|call| {
+        let call = self.call(self.patience(), |call| {
             (call.graph, call.frames) = (Graph::Encoder, input.frames);
             refill(&mut call.features, input.features);
             std::mem::swap(&mut call.encoded, output);
@@ -62,7 +88,8 @@ impl Network for RecognitionClient {
     }
 
     fn decode(&mut self, input: DecoderInput<'_>, output: &mut DecoderOutput) -> Result<()> {
-        let call = self.call(|call| {
+        // Whoever was encoded together decodes at the same time.
+        let call = self.call(self.patience().min(SHORT), |call| {
             (call.graph, call.frames, call.tokens) = (Graph::Decoder, input.frames, input.tokens);
             refill(&mut call.encoded.encoded, input.encoded);
             refill(&mut call.embeddings, input.embeddings);
@@ -86,15 +113,21 @@ pub struct VadCall {
 impl Call for VadCall {
     type Network = dyn VadNetwork;
 
-    fn run(&mut self, network: &mut Self::Network) -> Result<()> {
-        let input = VadInput { features: &self.features, frames: self.frames, caches: &self.caches };
-        network.score(input, &mut self.output)
+    fn kind(&self) -> Option<usize> {
+        None
+    }
+
+    fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()> {
+        calls.iter_mut().try_for_each(|call| {
+            let input = VadInput { features: &call.features, frames: call.frames, caches: &call.caches };
+            network.score(input, &mut call.output)
+        })
     }
 }
 
 impl VadNetwork for VadClient {
     fn score(&mut self, input: VadInput<'_>, output: &mut VadOutput) -> Result<()> {
-        let call = self.call(|call| {
+        let call = self.call(self.patience(), |call| {
             call.frames = input.frames;
             refill(&mut call.features, input.features);
             refill_all(&mut call.caches, input.caches);

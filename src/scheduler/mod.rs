@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod gate;
+mod pending;
 pub mod queue;
 pub mod slot;
 pub mod worker;

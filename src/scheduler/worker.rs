@@ -1,15 +1,15 @@
-//! One thread that owns a network and runs the calls of all streams that share it, first come, first served.
+//! One thread that owns a network and runs the calls of all streams that share it, in batches where that is cheaper.
 //!
 //! The network is made on that thread, so nobody waits for it but those who call it. Buffers travel with a call and come
 //! back with its result. The thread ends some time after its last client.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gate;
+use super::pending::{Next, Pending};
 use super::slot::{Canceller, Slot};
 use crate::engine::{Error, Result};
 
@@ -18,8 +18,11 @@ pub trait Call: Default + Send + 'static {
     /// What the call is made of.
     type Network: ?Sized;
 
-    /// Makes it. Errors: those of the network.
-    fn run(&mut self, network: &mut Self::Network) -> Result<()>;
+    /// Calls of one kind can be made together; one without a kind is made alone.
+    fn kind(&self) -> Option<usize>;
+
+    /// Makes calls of one kind. Errors: those of the network, for all of them.
+    fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()>;
 }
 
 struct Job<C> {
@@ -38,7 +41,7 @@ enum Status {
 }
 
 struct State<C> {
-    jobs: VecDeque<Job<C>>,
+    pending: Pending<Job<C>>,
     clients: usize,
     status: Status,
 }
@@ -56,6 +59,7 @@ pub struct Client<C> {
     shared: Arc<Shared<C>>,
     slot: Arc<Slot<Box<C>>>,
     call: Option<Box<C>>,
+    patience: Duration,
 }
 
 impl<C: Call> Worker<C> {
@@ -66,7 +70,7 @@ impl<C: Call> Worker<C> {
     where
         F: FnOnce() -> Result<Box<C::Network>> + Send + 'static,
     {
-        let state = State { jobs: VecDeque::new(), clients: 1, status: Status::Loading(Vec::new()) };
+        let state = State { pending: Pending::default(), clients: 1, status: Status::Loading(Vec::new()) };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let served = shared.clone();
         thread::Builder::new()
@@ -98,12 +102,27 @@ impl<C: Call> Worker<C> {
 
 impl<C: Call> Client<C> {
     fn new(shared: Arc<Shared<C>>) -> Self {
-        Self { shared, slot: Arc::default(), call: None }
+        Self { shared, slot: Arc::default(), call: None, patience: Duration::ZERO }
     }
 
     /// Breaks off this client's calls.
     pub fn canceller(&self) -> Canceller {
         Canceller::new(self.slot.clone())
+    }
+
+    /// How long calls may wait for those of other streams, to be made together with them; at first not at all.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// How long calls may wait for those of other streams.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// How many calls are made together, on average.
+    pub fn mean_batch(&self) -> f64 {
+        self.shared.lock().pending.mean_batch()
     }
 
     /// How many streams share the network.
@@ -129,19 +148,21 @@ impl<C: Call> Client<C> {
         callback(result);
     }
 
-    /// Makes a call, which `fill` prepares, and gives it back with its results. Errors: those of the network, and
-    /// [`Error::Cancelled`].
-    pub fn call(&mut self, fill: impl FnOnce(&mut C)) -> Result<&mut C> {
+    /// Makes a call, which `fill` prepares, and gives it back with its results. It may wait for others for `patience`.
+    /// Errors: those of the network, and [`Error::Cancelled`].
+    pub fn call(&mut self, patience: Duration, fill: impl FnOnce(&mut C)) -> Result<&mut C> {
         let number = self.slot.begin()?;
         let mut call = self.call.take().unwrap_or_default();
         fill(&mut call);
+        let kind = call.kind();
         let mut state = self.shared.lock();
         match &state.status {
             Status::Failed(error) => return Err(error.clone()),
             Status::Gone => return Err(Error::network("the model's thread has ended")),
             Status::Loading(_) | Status::Ready => {}
         }
-        state.jobs.push_back(Job { call, number, slot: self.slot.clone() });
+        let job = Job { call, number, slot: self.slot.clone() };
+        state.pending.push(job, stream(&self.slot), kind, patience, Instant::now());
         drop(state);
         self.shared.changed.notify_all();
         let call = self.slot.wait(number)?;
@@ -149,9 +170,17 @@ impl<C: Call> Client<C> {
     }
 }
 
+/// What tells a stream's calls from those of others.
+fn stream<T>(slot: &Arc<Slot<T>>) -> usize {
+    Arc::as_ptr(slot).addr()
+}
+
 impl<C> Drop for Client<C> {
     fn drop(&mut self) {
-        self.shared.lock().clients -= 1;
+        let mut state = self.shared.lock();
+        state.clients -= 1;
+        state.pending.leave(stream(&self.slot));
+        drop(state);
         self.shared.changed.notify_all();
     }
 }
@@ -169,25 +198,30 @@ impl<C> Shared<C> {
         }
     }
 
-    /// The next call to make; none once nobody has used the network for `kept`.
-    fn next(&self, kept: Duration) -> Option<Job<C>> {
+    /// The next calls to make; none once nobody has used the network for `kept`.
+    fn next(&self, kept: Duration) -> Option<Vec<Job<C>>> {
         let mut state = self.lock();
         let mut unused_since: Option<Instant> = None;
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
-            }
-            if state.clients > 0 {
+            let wait = match state.pending.next(Instant::now()) {
+                Next::Batch(jobs) => return Some(jobs),
+                Next::Wait(wait) => wait,
+            };
+            let wait = if state.clients > 0 {
                 unused_since = None;
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let unused = unused_since.get_or_insert_with(Instant::now).elapsed();
-            if unused >= kept {
-                state.status = Status::Gone;
-                return None;
-            }
-            state = self.changed.wait_timeout(state, kept - unused).unwrap_or_else(PoisonError::into_inner).0;
+                wait
+            } else {
+                let unused = unused_since.get_or_insert_with(Instant::now).elapsed();
+                if unused >= kept {
+                    state.status = Status::Gone;
+                    return None;
+                }
+                Some(kept - unused)
+            };
+            state = match wait {
+                Some(wait) => self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 }
@@ -199,20 +233,19 @@ fn serve<C: Call, F: FnOnce() -> Result<Box<C::Network>>>(shared: &Shared<C>, ke
         Ok(network) => network,
         Err(error) => {
             shared.settle(Status::Failed(error.clone()), Err(error.clone()));
-            let jobs = std::mem::take(&mut shared.lock().jobs);
+            let jobs = shared.lock().pending.take();
             jobs.into_iter().for_each(|job| job.slot.complete(job.number, Err(error.clone())));
             return;
         }
     };
     shared.settle(Status::Ready, Ok(()));
-    while let Some(mut job) = shared.next(kept) {
-        if !job.slot.wanted(job.number) {
-            continue;
-        }
-        let run = || job.call.run(network.as_mut());
+    while let Some(mut jobs) = shared.next(kept) {
+        jobs.retain(|job| job.slot.wanted(job.number));
+        let mut calls: Vec<&mut C> = jobs.iter_mut().map(|job| job.call.as_mut()).collect();
+        let run = || C::run(&mut calls, network.as_mut());
         let run = gate::inside(|| catch_unwind(AssertUnwindSafe(run)));
         let result = run.unwrap_or_else(|_| Err(Error::network("the network panicked")));
-        job.slot.complete(job.number, result.map(|()| job.call));
+        jobs.into_iter().for_each(|job| job.slot.complete(job.number, result.clone().map(|()| job.call)));
     }
     gate::inside(|| drop(network));
 }
