@@ -57,6 +57,8 @@ pub struct ParaformerAsr {
     pub recogniser: Mutex<Option<Recogniser>>,
     pub downstream: Mutex<Downstream>,
     pub flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
+    /// An error has ended the stream.
+    pub failed: AtomicBool,
     /// EOS has come: upstream hears of no flow any more.
     pub eos: AtomicBool,
     pub upstream: Mutex<Option<(bool, gst::ClockTime)>>,
@@ -112,6 +114,7 @@ impl ObjectSubclass for ParaformerAsr {
             recogniser: Mutex::default(),
             downstream: Mutex::default(),
             flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
+            failed: AtomicBool::new(false),
             eos: AtomicBool::new(false),
             upstream: Mutex::default(),
             stats: Mutex::default(),
@@ -243,7 +246,7 @@ impl ParaformerAsr {
         };
         let settings = self.settings();
         settings.windows().map_err(failed)?;
-        let request = requests(&settings);
+        let request = settings.requests();
         let SharedModel { model, client, precision, warnings } = registry::open(&request.0).map_err(failed)?;
         let shared_vad = request.1.as_ref().map(vad::open).transpose().map_err(failed)?;
         for warning in warnings {
@@ -318,7 +321,7 @@ impl ParaformerAsr {
             gst::StateChangeError
         })?;
         // What is set in READY holds from here on.
-        let request = requests(&settings);
+        let request = settings.requests();
         if self.lock(&self.open).as_ref().is_none_or(|open| open.request != request) {
             self.close_model();
             self.open_model()?;
@@ -385,15 +388,4 @@ impl ParaformerAsr {
             open.clients = Some(recogniser.into_clients());
         }
     }
-}
-
-/// The models and the library that are asked for.
-fn requests(settings: &Settings) -> (ModelRequest, Option<VadRequest>) {
-    (settings.model_request(plugin_folder()), settings.vad_request(plugin_folder()))
-}
-
-/// The folder that the plugin's file lies in.
-fn plugin_folder() -> Option<std::path::PathBuf> {
-    let plugin = gst::Registry::get().find_plugin("paraformer")?;
-    plugin.filename()?.parent().map(Into::into)
 }

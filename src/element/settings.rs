@@ -94,8 +94,13 @@ impl Settings {
         }
     }
 
-    /// The model and the library that are asked for. `beside` is the plugin's folder.
-    pub fn model_request(&self, beside: Option<PathBuf>) -> ModelRequest {
+    /// The models and the library that are asked for.
+    pub fn requests(&self) -> (ModelRequest, Option<VadRequest>) {
+        (self.model_request(plugin_folder()), self.vad_request(plugin_folder()))
+    }
+
+    /// `beside` is the plugin's folder.
+    fn model_request(&self, beside: Option<PathBuf>) -> ModelRequest {
         use crate::runtime::Precision as Graphs;
         ModelRequest {
             source: Surroundings::of_process().locate(path(&self.model_path).as_deref()),
@@ -109,8 +114,7 @@ impl Settings {
         }
     }
 
-    /// The voice activity detector that is asked for, if one is. `beside` is the plugin's folder.
-    pub fn vad_request(&self, beside: Option<PathBuf>) -> Option<VadRequest> {
+    fn vad_request(&self, beside: Option<PathBuf>) -> Option<VadRequest> {
         let library = self.library_request(beside);
         path(&self.vad_model_path).map(|directory| VadRequest { directory, library })
     }
@@ -207,4 +211,10 @@ fn text(value: &glib::Value) -> Option<String> {
 /// A path; none where the text is empty.
 fn path(text: &Option<String>) -> Option<PathBuf> {
     text.as_ref().filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// The folder that the plugin's file lies in.
+fn plugin_folder() -> Option<PathBuf> {
+    let plugin = gst::Registry::get().find_plugin("paraformer")?;
+    plugin.filename()?.parent().map(Into::into)
 }

@@ -40,6 +40,7 @@ impl ParaformerAsr {
 
     fn start_task(&self) -> Result<(), glib::BoolError> {
         *self.lock(&self.flow) = Ok(gst::FlowSuccess::Ok);
+        self.failed.store(false, Ordering::Relaxed);
         self.eos.store(false, Ordering::Relaxed);
         self.resume();
         let weak = self.obj().downgrade();
@@ -114,16 +115,13 @@ impl ParaformerAsr {
         }
     }
 
-    /// An error that ends the stream.
+    /// An error that ends the stream. The bus hears of it before upstream does, who would only say that something failed.
     pub fn fail(&self, error: &Error) {
-        let first = {
-            let mut flow = self.lock(&self.flow);
-            std::mem::replace(&mut *flow, Err(gst::FlowError::Error)) != Err(gst::FlowError::Error)
-        };
-        if first {
+        if !self.failed.swap(true, Ordering::Relaxed) {
             post_error(self, error);
+            *self.lock(&self.flow) = Err(gst::FlowError::Error);
+            self.queue.release();
         }
-        self.queue.release();
         let _ = self.srcpad.pause_task();
     }
 
