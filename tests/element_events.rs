@@ -324,7 +324,7 @@ fn disconts(rig: &Rig) -> Vec<usize> {
 #[test]
 fn jitter_is_no_hole() {
     element_test(|| {
-        for (shift_ms, discont) in [(39, false), (-39, false), (39, true), (0, true)] {
+        for (shift_ms, discont) in [(39, false), (-39, false), (-41, false), (-300, false), (39, true), (0, true)] {
             let rig = with_hole(shift_ms, discont);
             assert_eq!(rig.log.finals(), [SPEECH], "{shift_ms}");
             assert!(disconts(&rig).iter().all(|&at| at == 0), "{shift_ms}: {:?}", rig.log.texts());
@@ -356,7 +356,7 @@ fn a_large_hole_and_a_jump_back_begin_a_new_utterance() {
     element_test(|| {
         let samples = speech();
         let parts = [&samples[..64_000], &samples[64_000..]].map(|part| alone(part).concat());
-        for shift_ms in [301, 5000, 3_600_000, -41, -2000] {
+        for shift_ms in [301, 5000, 3_600_000, -301, -2000] {
             let rig = with_hole(shift_ms, false);
             assert_eq!(rig.log.finals(), parts, "{shift_ms}");
             assert_results_in_order(&rig.log.results());

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
+
+use super::imp::CAT;
 use super::input::Item;
 use super::messages::{self, Times};
 use super::output::Outgoing;
@@ -217,8 +220,14 @@ impl Recogniser {
                     self.timeline.follow(sample, pts.nseconds());
                 }
             }
-            Placement::AfterHole { samples } => self.silence(samples),
+            Placement::AfterHole { samples } => {
+                gst::debug!(CAT, "a hole before {}: {samples} samples of silence", pts.display());
+                self.silence(samples);
+            }
             Placement::Breaks => {
+                let expected_ns = self.timeline.pts_ns(samples_to_ns(sample));
+                let expected = self.timeline.is_anchored().then_some(gst::ClockTime::from_nseconds(expected_ns));
+                gst::debug!(CAT, "audio begins at {}, expected at {}", pts.display(), expected.display());
                 // Audio without a time begins where the segment does.
                 let pts = pts.or(self.segment.start()).unwrap_or_default();
                 if self.timeline.is_anchored() {

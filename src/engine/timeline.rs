@@ -2,8 +2,9 @@
 //!
 //! Audio is placed by counting samples from an anchor. A sender's clock drifts against ours, so where its times are a
 //! little off the count, the count slews after them, by at most a thousandth; faster where the times slew faster
-//! themselves, as a jitter buffer's do after a sender that began with a burst. Small holes are filled with silence;
-//! larger ones, and jumps back, begin anew.
+//! themselves, as a jitter buffer's do after a sender that began with a burst. Small holes are filled with silence. Small
+//! jumps back are jitter too: a jitter buffer that catches up makes them between packets that follow each other, and
+//! nothing was said twice. Larger ones, either way, begin anew.
 
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ use super::time::{NS_PER_MS, NS_PER_SAMPLE, SAMPLES_PER_MS, ns_to_samples, sampl
 
 /// A time this near to the expected one is drift or jitter.
 pub const TOLERANCE_NS: u64 = 40 * NS_PER_MS;
-/// The longest hole that is filled with silence.
+/// The longest hole that is filled with silence, and the longest jump back that is jitter.
 pub const LONGEST_FILL_NS: u64 = 300 * NS_PER_MS;
 /// Errors below this are rounding.
 const DEAD_ZONE_NS: i64 = NS_PER_MS as i64;
@@ -38,7 +39,7 @@ pub enum Placement {
         /// Samples of silence that fill it.
         samples: u64,
     },
-    /// It is the first, or comes after a large hole, or jumps back.
+    /// It is the first, or comes after a large hole, or jumps far back.
     Breaks,
 }
 
@@ -72,7 +73,7 @@ impl Timeline {
             return Placement::Breaks;
         }
         let error_ns = self.error_ns(sample, pts_ns);
-        if error_ns > LONGEST_FILL_NS as i64 || error_ns < -(TOLERANCE_NS as i64) {
+        if error_ns.unsigned_abs() > LONGEST_FILL_NS {
             Placement::Breaks
         } else if error_ns > TOLERANCE_NS as i64 {
             Placement::AfterHole { samples: ns_to_samples(error_ns as u64 + NS_PER_SAMPLE / 2) }
@@ -148,7 +149,9 @@ mod tests {
             (5141, Placement::AfterHole { samples: 656 }),
             (5400, Placement::AfterHole { samples: 4800 }),
             (5401, Placement::Breaks),
-            (5059, Placement::Breaks),
+            (5059, Placement::Continues),
+            (4800, Placement::Continues),
+            (4799, Placement::Breaks),
         ] {
             assert_eq!(anchored().place(3200, pts_ms * MS), expected, "{pts_ms} ms");
         }
