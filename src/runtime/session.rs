@@ -13,6 +13,7 @@ use ort::value::TensorRef;
 use super::batch::{self, Stacked};
 use super::library::{Library, Provider};
 use super::load::Graph;
+use super::operators;
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::model::Sizes;
 use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
@@ -186,6 +187,8 @@ pub(super) fn session(library: &Library, graph: &Graph) -> Result<Session> {
             let cuda = ort::ep::CUDA::default().build().error_on_failure();
             builder = builder.with_execution_providers([cuda]).map_err(text)?;
         }
+        let operators = operators::domain().map_err(|e| e.to_string())?;
+        builder = builder.with_operators(operators).map_err(text)?;
         builder.commit_from_memory(&graph.bytes).map_err(|e| e.to_string())
     };
     build().map_err(|reason| Error::model(&graph.file, "a graph that ONNX Runtime takes", reason))

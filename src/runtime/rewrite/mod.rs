@@ -1,0 +1,145 @@
+//! Rewrites of a user's own int8 graph when it is loaded: the same network, faster, and independent of what else is in a
+//! call. What has another form than FunASR's exporter gives stays as it is, and the report says so.
+
+mod fsmn;
+mod net;
+mod product;
+pub mod proto;
+mod rows;
+mod signed;
+mod types;
+
+use std::borrow::Cow;
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+use net::Net;
+use product::Product;
+use proto::{Graph, Model, OperatorSet};
+
+use super::operators::DOMAIN;
+
+pub use signed::processor_is_exact;
+
+/// Which rewrites are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rewrites {
+    /// Unsigned weights become signed. The results stay the same, bit for bit, where [`processor_is_exact`].
+    pub signed_weights: bool,
+    /// One activation scale for each row. A stream's results no longer depend on its batch.
+    pub row_scales: bool,
+    /// The FSMN memory as a two-dimensional convolution.
+    pub wide_fsmn: bool,
+}
+
+impl Rewrites {
+    /// Those that keep the published arithmetic, bit for bit, on this processor.
+    pub fn exact() -> Self {
+        Self { signed_weights: processor_is_exact(), ..Self::default() }
+    }
+
+    /// All that are right on this processor.
+    pub fn fast() -> Self {
+        Self { row_scales: true, wide_fsmn: true, ..Self::exact() }
+    }
+}
+
+/// What was done to a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Int8 matrix products of the known form.
+    pub products: usize,
+    /// Int8 matrix products of another form, which stayed as they were.
+    pub other_products: usize,
+    /// Products whose weight is signed now.
+    pub signed_weights: usize,
+    /// Products that have row scales now.
+    pub row_scales: usize,
+    /// Convolutions that are two-dimensional now.
+    pub wide_fsmn: usize,
+    /// Why nothing could be done; empty where something was.
+    pub left_alone: &'static str,
+}
+
+impl Report {
+    /// Whether a stream's results are the same whatever else is in its batch.
+    pub fn is_independent_of_batch(&self) -> bool {
+        self.left_alone.is_empty() && self.other_products == 0 && self.row_scales == self.products
+    }
+}
+
+/// A graph after its rewrites.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// An ONNX file.
+    pub bytes: Cow<'static, [u8]>,
+    /// What was done.
+    pub report: Report,
+}
+
+/// Rewrites an ONNX file. One that has another form is given back as it is.
+pub fn rewrite(bytes: Cow<'static, [u8]>, rewrites: Rewrites) -> Rewritten {
+    // Tensor data are slices of this, not copies.
+    let bytes = match bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let (model, report) = match edited(bytes.clone(), rewrites) {
+        Ok(edited) => edited,
+        Err(left_alone) => {
+            return Rewritten { bytes: owned(bytes), report: Report { left_alone, ..Report::default() } };
+        }
+    };
+    let new = model.encode_to_vec();
+    Rewritten { bytes: new.into(), report }
+}
+
+/// The bytes, without a copy where nothing else holds them.
+fn owned(bytes: Bytes) -> Cow<'static, [u8]> {
+    Cow::Owned(Vec::from(bytes))
+}
+
+fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static str> {
+    if rewrites == Rewrites::default() {
+        return Err("nothing was to be done");
+    }
+    let mut model = Model::decode(bytes).map_err(|_| "it is no ONNX file")?;
+    let graph = model.graph.take().ok_or("it has no graph")?;
+    if !model.functions.is_empty() || !model.training_info.is_empty() {
+        return Err("it has functions or training information");
+    }
+    opset(&model, "").filter(|version| (13..=25).contains(version)).ok_or("its operator set is unknown")?;
+    let (graph, report) = edit(graph, rewrites).map_err(|_| "its nodes cannot be followed")?;
+    model.graph = Some(graph);
+    if report.row_scales > 0 && opset(&model, DOMAIN).is_none() {
+        model.opset_import.push(OperatorSet { domain: Some(DOMAIN.into()), version: Some(1) });
+    }
+    if report.signed_weights + report.row_scales + report.wide_fsmn == 0 {
+        return Err("it has none of the forms that can be rewritten");
+    }
+    Ok((model, report))
+}
+
+fn edit(graph: Graph, rewrites: Rewrites) -> Result<(Graph, Report), Graph> {
+    let mut net = Net::new(graph)?;
+    let (products, other_products) = Product::all(&net);
+    let mut report = Report { products: products.len(), other_products, ..Report::default() };
+    if rewrites.signed_weights {
+        report.signed_weights = signed::sign_weights(&mut net, &products);
+    }
+    if rewrites.row_scales && !products.is_empty() {
+        net = rows::scale_rows(net, &products)?;
+        report.row_scales = products.len();
+    }
+    if rewrites.wide_fsmn {
+        (net, report.wide_fsmn) = fsmn::widen_convolutions(net)?;
+    }
+    Ok((net.into_graph(), report))
+}
+
+/// The version of an operator set that a model uses.
+fn opset(model: &Model, domain: &str) -> Option<i64> {
+    let same = |set: &&OperatorSet| set.domain() == domain || (domain.is_empty() && set.domain() == "ai.onnx");
+    model.opset_import.iter().find(same).map(OperatorSet::version)
+}

@@ -1,0 +1,142 @@
+//! Rewrites of graphs: nothing is lost, signed weights change no bit, row scales part the streams of a batch, and a graph
+//! of another form stays as it is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "support/graphs.rs"]
+mod graphs;
+
+use std::path::{Path, PathBuf};
+
+use graphs::{Graph, Noise, Row, difference, error};
+use gstparaformer::runtime::rewrite::proto::Model;
+use gstparaformer::runtime::rewrite::{Report, Rewrites, processor_is_exact, rewrite};
+use prost::Message;
+use prost::bytes::Bytes;
+
+const ENCODER: &str = "model_quant.onnx";
+const DECODER: &str = "decoder_quant.onnx";
+
+/// The folders of the models: those of the repository, and the published shape where it was made.
+fn models() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> =
+        ["tiny-1", "tiny-2", "tiny-3"].iter().map(|name| root.join("tests/data/models").join(name)).collect();
+    folders.push(root.join("models/demo"));
+    match std::env::var_os("PARAFORMER_LARGE_MODEL") {
+        Some(folder) => folders.push(folder.into()),
+        None => eprintln!("skipped: the large shape, for PARAFORMER_LARGE_MODEL is not set"),
+    }
+    folders
+}
+
+/// All int8 graphs.
+fn int8_graphs() -> impl Iterator<Item = PathBuf> {
+    models().into_iter().flat_map(|folder| [ENCODER, DECODER].map(|file| folder.join(file)))
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// Streams of several lengths and loudnesses, each a call of its own.
+fn calls(graph: &Graph) -> Vec<Row> {
+    let mut noise = Noise(7);
+    let sizes = [(20, 3, 1.0), (20, 1, 0.1), (15, 2, 3.0), (10, 5, 0.5), (1, 1, 1.0), (30, 8, 20.0)];
+    sizes.map(|(frames, tokens, scale)| graph.row(&mut noise, frames, tokens, scale)).into()
+}
+
+#[test]
+fn a_graph_that_is_read_and_written_is_the_same() {
+    for folder in models() {
+        for file in [ENCODER, DECODER, "model.onnx", "decoder.onnx"].map(|name| folder.join(name)) {
+            if !file.exists() {
+                continue;
+            }
+            let bytes = Bytes::from(read(&file));
+            let model = Model::decode(bytes.clone()).unwrap();
+            assert!(model.encode_to_vec() == bytes, "{} changed", file.display());
+        }
+    }
+}
+
+#[test]
+fn signed_weights_change_no_bit() {
+    if !processor_is_exact() {
+        eprintln!("skipped: this processor multiplies signed weights inexactly, so they are never moved");
+        return;
+    }
+    for file in int8_graphs() {
+        let (mut published, mut exact) = (Graph::new(&file, Rewrites::default()), Graph::new(&file, Rewrites::exact()));
+        let Report { products, other_products, signed_weights, row_scales, .. } = exact.report;
+        assert!(products > 5 && signed_weights == products, "{}: {:?}", file.display(), exact.report);
+        assert_eq!((other_products, row_scales), (0, 0));
+        for (call, row) in calls(&exact).into_iter().enumerate() {
+            let rows = [row];
+            assert_eq!(published.run(&rows), exact.run(&rows), "{} call {call}", file.display());
+        }
+    }
+}
+
+/// A quiet stream alone, and among 15 that are loud.
+#[test]
+fn a_stream_does_not_hear_the_others() {
+    for file in int8_graphs() {
+        let mut graph = Graph::new(&file, Rewrites::fast());
+        assert!(graph.report.is_independent_of_batch(), "{}: {:?}", file.display(), graph.report);
+        let mut noise = Noise(3);
+        let quiet = graph.row(&mut noise, 20, 3, 0.3);
+        let alone = graph.run(std::slice::from_ref(&quiet)).remove(0);
+        let mut rows: Vec<Row> = (0..15).map(|_| graph.row(&mut noise, 20, 3, 30.0)).collect();
+        for place in [0, 7, 15] {
+            rows.insert(place, quiet.clone());
+            let among = graph.run(&rows).swap_remove(place);
+            rows.remove(place);
+            let apart = difference(&alone, &among);
+            assert!(apart < 1e-5, "{} at {place}: {apart}", file.display());
+        }
+        // The published graph has one scale for all: this is what the rewrite is for.
+        let mut published = Graph::new(&file, Rewrites::default());
+        let alone = published.run(std::slice::from_ref(&quiet)).remove(0);
+        rows.insert(0, quiet);
+        let apart = difference(&alone, &published.run(&rows)[0]);
+        assert!(apart > 1e-3, "{}: {apart}", file.display());
+    }
+}
+
+/// The rewritten graphs are as near to float32 as the published ones.
+#[test]
+fn rewritten_graphs_are_no_less_accurate() {
+    let mut ratios = Vec::new();
+    for folder in models() {
+        for (int8, float32) in [(ENCODER, "model.onnx"), (DECODER, "decoder.onnx")] {
+            let [int8, float32] = [int8, float32].map(|name| folder.join(name));
+            if !float32.exists() {
+                continue;
+            }
+            let [mut published, mut fast] = [Rewrites::default(), Rewrites::fast()].map(|how| Graph::new(&int8, how));
+            let mut exact = Graph::new(&float32, Rewrites::default());
+            let (mut before, mut after) = (0.0, 0.0);
+            for row in calls(&exact) {
+                let rows = [row];
+                let truth = exact.run(&rows).remove(0);
+                before += error(&published.run(&rows)[0], &truth) / 6.0;
+                after += error(&fast.run(&rows)[0], &truth) / 6.0;
+            }
+            println!("{}: error {before:.5} published, {after:.5} rewritten", int8.display());
+            // The steps of a single row may be the coarser ones; they are not by much.
+            assert!(after < 1.3 * before, "{}: {before} became {after}", int8.display());
+            ratios.push(after / before);
+        }
+    }
+    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    assert!(ratios.len() >= 4 && mean < 1.0, "{ratios:?}");
+}
+
+#[test]
+fn a_float_graph_stays_as_it_is() {
+    let file = models()[0].join("model.onnx");
+    let bytes = read(&file);
+    let rewritten = rewrite(bytes.clone().into(), Rewrites { wide_fsmn: false, ..Rewrites::fast() });
+    assert!(rewritten.bytes == bytes);
+    assert!(!rewritten.report.left_alone.is_empty());
+}
