@@ -103,6 +103,39 @@ fn a_stream_does_not_hear_the_others() {
     }
 }
 
+/// Streams of several lengths in one call, each padded to the longest: each gets what it gets alone.
+#[test]
+fn streams_of_several_lengths_share_a_call() {
+    for file in int8_graphs() {
+        let mut graph = Graph::new(&file, Rewrites::fast());
+        let mut noise = Noise(11);
+        let sizes = [(20, 3), (15, 1), (20, 5), (5, 2), (1, 4), (19, 8)];
+        let rows: Vec<Row> =
+            sizes.map(|(frames, tokens)| graph.row(&mut noise, frames, tokens, 1.0)).into_iter().collect();
+        let together = graph.run(&rows);
+        for (at, row) in rows.iter().enumerate() {
+            let alone = graph.run(std::slice::from_ref(row)).remove(0);
+            let apart = difference(&alone, &together[at]);
+            assert!(apart < 1e-5, "{} stream {at}: {apart}", file.display());
+        }
+    }
+}
+
+/// Every FSMN memory is found: one for each layer.
+#[test]
+fn every_memory_is_one_operator() {
+    for file in int8_graphs() {
+        let graph = Graph::new(&file, Rewrites::fast());
+        let model = Model::decode(Bytes::from(read(&file))).unwrap();
+        let depthwise = |node: &&gstparaformer::runtime::rewrite::proto::Node| {
+            node.op_type() == "Conv"
+                && node.attribute.iter().any(|attribute| attribute.name() == "group" && attribute.i() > 1)
+        };
+        let layers = model.graph.unwrap().node.iter().filter(depthwise).count();
+        assert!(layers > 0 && graph.report.fused_memory == layers, "{}: {:?}", file.display(), graph.report);
+    }
+}
+
 /// The rewritten graphs are as near to float32 as the published ones.
 #[test]
 fn rewritten_graphs_are_no_less_accurate() {
@@ -136,7 +169,7 @@ fn rewritten_graphs_are_no_less_accurate() {
 fn a_float_graph_stays_as_it_is() {
     let file = models()[0].join("model.onnx");
     let bytes = read(&file);
-    let rewritten = rewrite(bytes.clone().into(), Rewrites { wide_fsmn: false, ..Rewrites::fast() });
+    let rewritten = rewrite(bytes.clone().into(), Rewrites { fused_memory: false, ..Rewrites::fast() });
     assert!(rewritten.bytes == bytes);
     assert!(!rewritten.report.left_alone.is_empty());
 }

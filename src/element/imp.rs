@@ -247,7 +247,7 @@ impl ParaformerAsr {
         let settings = self.settings();
         settings.windows().map_err(failed)?;
         let request = settings.requests();
-        let SharedModel { model, client, precision, warnings } = registry::open(&request.0).map_err(failed)?;
+        let SharedModel { model, client, precision, warnings, .. } = registry::open(&request.0).map_err(failed)?;
         let shared_vad = request.1.as_ref().map(vad::open).transpose().map_err(failed)?;
         for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));

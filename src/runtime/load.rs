@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::graph::GraphHeader;
 use super::layout::{Folder, Graphs};
+use super::rewrite::{Report, Rewrites, Rewritten, rewrite};
 use crate::engine::config::{Config, metadata_value};
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::frontend::cmvn::Cmvn;
@@ -20,6 +21,14 @@ pub struct Graph {
     pub file: PathBuf,
     /// Its bytes.
     pub bytes: Cow<'static, [u8]>,
+}
+
+impl Graph {
+    /// The graph with its rewrites, and what was done.
+    pub fn rewritten(self, rewrites: Rewrites) -> (Self, Report) {
+        let Rewritten { bytes, report } = rewrite(self.bytes, rewrites);
+        (Self { bytes, ..self }, report)
+    }
 }
 
 /// A model whose files fit each other.

@@ -1,9 +1,10 @@
 //! The Paraformers of this process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::layout::{Folder, Graphs, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
+use super::rewrite::{Report, Rewrites};
 use super::session::Sessions;
 use super::shared::{Key, SharedModels};
 use super::{builtin, load};
@@ -28,13 +29,30 @@ pub struct SharedModel {
     pub model: Arc<Model>,
     /// Runs the graphs; calls wait until they are loaded.
     pub client: RecognitionClient,
-    /// The precision of the graphs: int8 or float32.
+    /// The precision of the graphs: int8, int8-exact or float32.
     pub precision: Precision,
+    /// What was done to the graphs; known once they are loaded.
+    pub rewrites: Arc<OnceLock<GraphReports>>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
 }
 
-static MODELS: SharedModels<Model, RecognitionCall> = SharedModels::new();
+/// What was done to a model's graphs when they were loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphReports {
+    /// To encoder and alpha predictor.
+    pub encoder: Report,
+    /// To the decoder.
+    pub decoder: Report,
+}
+
+/// What the streams of a model share.
+struct Loaded {
+    model: Arc<Model>,
+    rewrites: Arc<OnceLock<GraphReports>>,
+}
+
+static MODELS: SharedModels<Loaded, RecognitionCall> = SharedModels::new();
 
 /// Finds the library and checks the model's files; the graphs are then loaded in the background, unless another stream
 /// has loaded them. Errors: [`Error::Library`](crate::engine::Error::Library),
@@ -43,7 +61,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     let folder = Folder::open(&request.source)?;
     let graphs = folder.graphs(request.precision)?;
     let library = Library::get(&request.library)?;
-    let precision = precision_of(&graphs);
+    let precision = precision_of(&graphs, request.precision);
     let mut warnings = library.conflicts(&request.library);
     warnings.extend(graphs.note.clone());
     if request.source == ModelSource::BuiltIn {
@@ -58,21 +76,38 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     let decoder = graphs.decoder.file_name().unwrap_or_default().to_string_lossy();
     let others = [&decoder, "config.yaml", "asr.yaml", "am.mvn", "tokens.json", "tokens.txt"];
     let key = Key::new(&graphs.encoder, &others, request.precision, library.provider());
-    let (model, client) = MODELS.open(key, "paraformer", || {
+    let rewrites = match (precision, library.provider()) {
+        (Precision::Int8, Provider::Cpu) => Rewrites::fast(),
+        (Precision::Int8Exact, Provider::Cpu) => Rewrites::exact(),
+        _ => Rewrites::default(),
+    };
+    let (loaded, client) = MODELS.open(key, "paraformer", || {
         let files = load::load(&folder, &graphs)?;
         let (sizes, encoder, decoder) = (files.model.sizes(), files.encoder, files.decoder);
+        let loaded = Loaded { model: Arc::new(files.model), rewrites: Arc::default() };
+        let reports = loaded.rewrites.clone();
         let make = move || {
+            let (encoder, of_encoder) = encoder.rewritten(rewrites);
+            let (decoder, of_decoder) = decoder.rewritten(rewrites);
             // The published int8 graphs have one activation scale for all of a call.
-            let is_independent = precision == Precision::Float32;
+            let is_independent =
+                precision == Precision::Float32 || (of_encoder.is_independent() && of_decoder.is_independent());
+            let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
             let sessions = Sessions::new(library, sizes, &encoder, &decoder, is_independent)?;
             Ok(Box::new(sessions) as Box<dyn Network>)
         };
-        Ok((files.model, make))
+        Ok((loaded, make))
     })?;
-    Ok(SharedModel { model, client, precision, warnings })
+    let (model, rewrites) = (loaded.model.clone(), loaded.rewrites.clone());
+    Ok(SharedModel { model, client, precision, rewrites, warnings })
 }
 
-fn precision_of(graphs: &Graphs) -> Precision {
+/// The precision that graphs have, where `wanted` was asked for.
+fn precision_of(graphs: &Graphs, wanted: Precision) -> Precision {
     let name = graphs.encoder.file_name().unwrap_or_default().to_string_lossy();
-    if name.contains("quant") || name.contains("int8") { Precision::Int8Exact } else { Precision::Float32 }
+    match wanted {
+        _ if !name.contains("quant") && !name.contains("int8") => Precision::Float32,
+        Precision::Int8Exact => Precision::Int8Exact,
+        _ => Precision::Int8,
+    }
 }

@@ -1,6 +1,7 @@
 //! Operators that the rewrites put into graphs, for what ONNX Runtime has none: each does in one pass over a tensor what
 //! takes several of the standard's nodes, and treats each row alone, so that a batch changes nothing.
 
+mod memory;
 mod quantize;
 mod scale;
 
@@ -16,13 +17,18 @@ pub const DOMAIN: &str = "paraformerasr";
 pub const QUANTIZE_ROWS: &str = "QuantizeRows";
 /// The name of [`scale`].
 pub const SCALE_ROWS: &str = "ScaleRows";
+/// The FSMN memory of an encoder, [`memory`].
+pub const ENCODER_MEMORY: &str = "EncoderMemory";
+/// The FSMN memory of a decoder, [`memory`].
+pub const DECODER_MEMORY: &str = "DecoderMemory";
 
 /// Elements for which it pays to share the work among threads.
 const SHARED_WORK: usize = 1 << 16;
 
 /// All operators, to be given to each session. Errors: those of ONNX Runtime.
 pub fn domain() -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(DOMAIN)?.add(quantize::QuantizeRows)?.add(scale::ScaleRows)
+    let rows = OperatorDomain::new(DOMAIN)?.add(quantize::QuantizeRows)?.add(scale::ScaleRows)?;
+    rows.add(memory::EncoderMemory)?.add(memory::DecoderMemory)
 }
 
 /// An input that must be there.

@@ -1,8 +1,9 @@
 //! Rewrites of a user's own int8 graph when it is loaded: the same network, faster, and independent of what else is in a
 //! call. What has another form than FunASR's exporter gives stays as it is, and the report says so.
 
-mod fsmn;
+mod memory;
 mod net;
+mod predictor;
 mod product;
 pub mod proto;
 mod rows;
@@ -10,6 +11,7 @@ mod signed;
 mod types;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -29,8 +31,8 @@ pub struct Rewrites {
     pub signed_weights: bool,
     /// One activation scale for each row. A stream's results no longer depend on its batch.
     pub row_scales: bool,
-    /// The FSMN memory as a two-dimensional convolution.
-    pub wide_fsmn: bool,
+    /// The FSMN memory as one operator. Streams of several lengths can then share a call.
+    pub fused_memory: bool,
 }
 
 impl Rewrites {
@@ -41,7 +43,7 @@ impl Rewrites {
 
     /// All that are right on this processor.
     pub fn fast() -> Self {
-        Self { row_scales: true, wide_fsmn: true, ..Self::exact() }
+        Self { row_scales: true, fused_memory: true, ..Self::exact() }
     }
 }
 
@@ -56,8 +58,8 @@ pub struct Report {
     pub signed_weights: usize,
     /// Products that have row scales now.
     pub row_scales: usize,
-    /// Convolutions that are two-dimensional now.
-    pub wide_fsmn: usize,
+    /// FSMN memories that are one operator now.
+    pub fused_memory: usize,
     /// Why nothing could be done; empty where something was.
     pub left_alone: &'static str,
 }
@@ -66,6 +68,21 @@ impl Report {
     /// Whether a stream's results are the same whatever else is in its batch.
     pub fn is_independent_of_batch(&self) -> bool {
         self.left_alone.is_empty() && self.other_products == 0 && self.row_scales == self.products
+    }
+}
+
+impl fmt::Display for Report {
+    /// For `stats`: short, and with why something stayed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { products, other_products, signed_weights, row_scales, fused_memory, left_alone } = self;
+        if !left_alone.is_empty() {
+            return write!(f, "left as it is: {left_alone}");
+        }
+        write!(f, "{products} products, {signed_weights} signed, {row_scales} by row; {fused_memory} memories fused")?;
+        match other_products {
+            0 => Ok(()),
+            others => write!(f, "; {others} products of another form left as they are"),
+        }
     }
 }
 
@@ -112,10 +129,10 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static 
     opset(&model, "").filter(|version| (13..=25).contains(version)).ok_or("its operator set is unknown")?;
     let (graph, report) = edit(graph, rewrites).map_err(|_| "its nodes cannot be followed")?;
     model.graph = Some(graph);
-    if report.row_scales > 0 && opset(&model, DOMAIN).is_none() {
+    if report.row_scales + report.fused_memory > 0 && opset(&model, DOMAIN).is_none() {
         model.opset_import.push(OperatorSet { domain: Some(DOMAIN.into()), version: Some(1) });
     }
-    if report.signed_weights + report.row_scales + report.wide_fsmn == 0 {
+    if report.signed_weights + report.row_scales + report.fused_memory == 0 {
         return Err("it has none of the forms that can be rewritten");
     }
     Ok((model, report))
@@ -132,8 +149,13 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Result<(Graph, Report), Graph> {
         net = rows::scale_rows(net, &products)?;
         report.row_scales = products.len();
     }
-    if rewrites.wide_fsmn {
-        (net, report.wide_fsmn) = fsmn::widen_convolutions(net)?;
+    if rewrites.fused_memory {
+        let masks;
+        (net, masks) = memory::fuse_memories(net)?;
+        report.fused_memory = masks.len();
+        if let Some(mask) = predictor::only_mask(masks.iter().map(String::as_str)) {
+            net = predictor::mask_predictor(net, mask)?;
+        }
     }
     Ok((net.into_graph(), report))
 }

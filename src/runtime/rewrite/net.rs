@@ -4,11 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use prost::bytes::Bytes;
 
-use super::proto::{Attribute, FLOAT, Graph, INT8, INT64, Node, Tensor, UINT8};
+use super::proto::{Attribute, FLOAT, Graph, INT8, Node, Tensor, UINT8};
 
 /// `AttributeProto.AttributeType`.
 const ATTRIBUTE_INT: i32 = 2;
-const ATTRIBUTE_INTS: i32 = 7;
 
 /// A graph and its index.
 pub struct Net {
@@ -92,6 +91,14 @@ impl Net {
         Some(&mut self.graph.initializer[at])
     }
 
+    /// A tensor that is known: a weight, or what a `Constant` gives.
+    pub fn constant(&self, name: &str) -> Option<&Tensor> {
+        self.weight(name).or_else(|| {
+            let node = &self.graph.node[self.maker(name, "Constant")?];
+            node.attribute.iter().find(|attribute| attribute.name() == "value")?.t.as_ref()
+        })
+    }
+
     /// Whether a name is taken by a value.
     fn is_taken(&self, name: &str) -> bool {
         self.ports.contains(name) || self.makers.contains_key(name) || self.initializers.contains_key(name)
@@ -159,11 +166,6 @@ pub fn with_int(name: &str, i: i64) -> Attribute {
     Attribute { name: Some(name.into()), i: Some(i), r#type: Some(ATTRIBUTE_INT), ..Attribute::default() }
 }
 
-/// An attribute that is a list of integers.
-pub fn with_ints(name: &str, ints: &[i64]) -> Attribute {
-    Attribute { name: Some(name.into()), ints: ints.into(), r#type: Some(ATTRIBUTE_INTS), ..Attribute::default() }
-}
-
 /// A tensor of raw bytes.
 pub fn tensor(name: &str, data_type: i32, dims: &[i64], bytes: impl Into<Bytes>) -> Tensor {
     Tensor {
@@ -173,12 +175,6 @@ pub fn tensor(name: &str, data_type: i32, dims: &[i64], bytes: impl Into<Bytes>)
         raw_data: Some(bytes.into()),
         ..Tensor::default()
     }
-}
-
-/// Axes as a tensor.
-pub fn axes(name: &str, values: &[i64]) -> Tensor {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    tensor(name, INT64, &[values.len() as i64], bytes)
 }
 
 /// How many elements a tensor has by its dimensions; none where they are no sizes.

@@ -1,0 +1,185 @@
+//! The FSMN memory: a convolution over time for each channel, in the layout that the graph has, so that nothing is
+//! transposed or padded. Streams of several lengths in a call stay apart.
+
+use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
+use ort::value::TensorElementType;
+
+use super::{DECODER_MEMORY, ENCODER_MEMORY, for_each_part, input, misfit};
+
+/// `m = x * mask`, then `(m + convolution(m)) * mask`: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`. The attribute
+/// `before` says how many taps look back.
+pub struct EncoderMemory;
+
+/// The convolution looks back only, and goes on from a cache: `(x + convolution(cache, x * mask)) * mask`, and the cache
+/// after the stream's own tokens: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`, caches `[b, n, taps - 1]`.
+pub struct DecoderMemory;
+
+impl Operator for EncoderMemory {
+    type Kernel<'attr> = EncoderKernel;
+
+    fn name(&self) -> &str {
+        ENCODER_MEMORY
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [TensorElementType::Float32; 3].map(OperatorInput::required)
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(TensorElementType::Float32)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<EncoderKernel> {
+        let before = context.get::<i64>("before").and_then(|before| usize::try_from(before).ok());
+        Ok(EncoderKernel { before: before.ok_or_else(|| misfit(ENCODER_MEMORY))? })
+    }
+}
+
+impl Operator for DecoderMemory {
+    type Kernel<'attr> = DecoderKernel;
+
+    fn name(&self) -> &str {
+        DECODER_MEMORY
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [TensorElementType::Float32; 4].map(OperatorInput::required)
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [TensorElementType::Float32; 2].map(OperatorOutput::required)
+    }
+
+    fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<DecoderKernel> {
+        Ok(DecoderKernel)
+    }
+}
+
+pub struct EncoderKernel {
+    before: usize,
+}
+
+pub struct DecoderKernel;
+
+/// One stream's part of an encoder call.
+struct Window<'a> {
+    x: &'a [f32],
+    mask: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for EncoderKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let (x, mask, kernel) = (input(context, 0)?, input(context, 1)?, input(context, 2)?);
+        let (shape, x) = x.try_extract_tensor::<f32>()?;
+        let (mask, kernel) = (mask.try_extract_tensor::<f32>()?.1, kernel.try_extract_tensor::<f32>()?.1);
+        let [_, frames, width] = sizes(shape).ok_or_else(|| misfit(ENCODER_MEMORY))?;
+        let fits = mask.len() * width == x.len() && kernel.len() % width == 0;
+        let mut out = context.output(0, shape.to_vec())?.filter(|_| fits).ok_or_else(|| misfit(ENCODER_MEMORY))?;
+        let out = out.try_extract_tensor_mut::<f32>()?.1;
+        let each = frames * width;
+        let streams = x.chunks(each).zip(mask.chunks(frames)).zip(out.chunks_mut(each));
+        let windows = streams.map(|((x, mask), out)| Window { x, mask, out }).collect();
+        let before = self.before;
+        for_each_part(
+            context,
+            x.len(),
+            windows,
+            #[inline(always)]
+            |Window { x, mask, out }: &mut Window<'_>| {
+                for (frame, out) in out.chunks_exact_mut(width).enumerate() {
+                    if mask[frame] == 0.0 {
+                        out.fill(0.0);
+                        continue;
+                    }
+                    out.copy_from_slice(&x[frame * width..][..width]);
+                    for (tap, weights) in kernel.chunks_exact(width).enumerate() {
+                        // Outside the window, and where a stream has ended, there is nothing.
+                        let at = (frame + tap).wrapping_sub(before);
+                        if mask.get(at).is_some_and(|&mask| mask != 0.0) {
+                            add_product(out, weights, &x[at * width..][..width]);
+                        }
+                    }
+                }
+            },
+        )
+    }
+}
+
+/// One stream's part of a decoder call.
+struct Tokens<'a> {
+    x: &'a [f32],
+    mask: &'a [f32],
+    cache: &'a [f32],
+    out: &'a mut [f32],
+    new_cache: &'a mut [f32],
+    /// The cache, then the tokens, row by row.
+    rows: Vec<f32>,
+}
+
+impl Kernel for DecoderKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let [x, mask, kernel, caches] =
+            [input(context, 0)?, input(context, 1)?, input(context, 2)?, input(context, 3)?];
+        let (shape, x) = x.try_extract_tensor::<f32>()?;
+        let (mask, kernel) = (mask.try_extract_tensor::<f32>()?.1, kernel.try_extract_tensor::<f32>()?.1);
+        let (cache_shape, caches) = caches.try_extract_tensor::<f32>()?;
+        let wrong = || misfit(DECODER_MEMORY);
+        let ([batch, tokens, width], [cached, cache_width, length]) =
+            (sizes(shape).ok_or_else(wrong)?, sizes(cache_shape).ok_or_else(wrong)?);
+        let fits = mask.len() * width == x.len()
+            && (cached, cache_width) == (batch, width)
+            && kernel.len() == (length + 1) * width;
+        let mut out = context.output(0, shape.to_vec())?.filter(|_| fits).ok_or_else(wrong)?;
+        let mut new_caches = context.output(1, cache_shape.to_vec())?.ok_or_else(wrong)?;
+        let (out, new_caches) = (out.try_extract_tensor_mut::<f32>()?.1, new_caches.try_extract_tensor_mut::<f32>()?.1);
+        let (each, each_cache) = (tokens * width, length * width);
+        let inputs = x.chunks(each).zip(mask.chunks(tokens)).zip(caches.chunks(each_cache));
+        let outputs = out.chunks_mut(each).zip(new_caches.chunks_mut(each_cache));
+        let parts = inputs.zip(outputs).map(|(((x, mask), cache), (out, new_cache))| {
+            let rows = vec![0.0; each + each_cache];
+            Tokens { x, mask, cache, out, new_cache, rows }
+        });
+        for_each_part(
+            context,
+            x.len() + caches.len(),
+            parts.collect(),
+            #[inline(always)]
+            |Tokens { x, mask, cache, out, new_cache, rows }: &mut Tokens<'_>| {
+                let own = mask.iter().take_while(|&&mask| mask != 0.0).count();
+                for (channel, values) in cache.chunks_exact(length).enumerate() {
+                    for (row, value) in values.iter().enumerate() {
+                        rows[row * width + channel] = *value;
+                    }
+                }
+                rows[each_cache..][..own * width].copy_from_slice(&x[..own * width]);
+                out[own * width..].fill(0.0);
+                for (token, out) in out.chunks_exact_mut(width).take(own).enumerate() {
+                    out.copy_from_slice(&x[token * width..][..width]);
+                    for (tap, weights) in kernel.chunks_exact(width).enumerate() {
+                        add_product(out, weights, &rows[(token + tap) * width..][..width]);
+                    }
+                }
+                for (channel, values) in new_cache.chunks_exact_mut(length).enumerate() {
+                    for (row, value) in values.iter_mut().enumerate() {
+                        *value = rows[(own + row) * width + channel];
+                    }
+                }
+            },
+        )
+    }
+}
+
+#[inline(always)]
+fn add_product(sum: &mut [f32], a: &[f32], b: &[f32]) {
+    for (sum, (a, b)) in sum.iter_mut().zip(a.iter().zip(b)) {
+        *sum += a * b;
+    }
+}
+
+/// Three sizes, none of them 0.
+fn sizes(shape: &[i64]) -> Option<[usize; 3]> {
+    let [a, b, c] = <[i64; 3]>::try_from(shape).ok()?;
+    let sizes = [usize::try_from(a).ok()?, usize::try_from(b).ok()?, usize::try_from(c).ok()?];
+    sizes.iter().all(|&size| size > 0).then_some(sizes)
+}
