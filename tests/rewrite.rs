@@ -8,7 +8,7 @@ mod graphs;
 use std::path::{Path, PathBuf};
 
 use graphs::{Graph, Noise, Row, difference, error};
-use gstparaformer::runtime::rewrite::proto::Model;
+use gstparaformer::runtime::rewrite::proto::{self, Model};
 use gstparaformer::runtime::rewrite::{Report, Rewrites, processor_is_exact, rewrite};
 use prost::Message;
 use prost::bytes::Bytes;
@@ -127,7 +127,7 @@ fn every_memory_is_one_operator() {
     for file in int8_graphs() {
         let graph = Graph::new(&file, Rewrites::fast());
         let model = Model::decode(Bytes::from(read(&file))).unwrap();
-        let depthwise = |node: &&gstparaformer::runtime::rewrite::proto::Node| {
+        let depthwise = |node: &&proto::Node| {
             node.op_type() == "Conv"
                 && node.attribute.iter().any(|attribute| attribute.name() == "group" && attribute.i() > 1)
         };
@@ -172,4 +172,105 @@ fn a_float_graph_stays_as_it_is() {
     let rewritten = rewrite(bytes.clone().into(), Rewrites { fused_memory: false, ..Rewrites::fast() });
     assert!(rewritten.bytes == bytes);
     assert!(!rewritten.report.left_alone.is_empty());
+}
+
+/// A graph of tiny-1, changed by `change`, which gets its nodes: what is rewritten of it, and that the results stay near.
+fn changed(file: &str, change: impl FnOnce(&mut proto::Graph)) -> Report {
+    let mut model = Model::decode(Bytes::from(read(&models()[0].join(file)))).unwrap();
+    change(model.graph.as_mut().unwrap());
+    let bytes = model.encode_to_vec();
+    let mut before = Graph::of(bytes.clone().into(), Rewrites::default()).unwrap();
+    let mut after = Graph::of(bytes.into(), Rewrites::fast()).unwrap();
+    for row in calls(&before) {
+        let rows = [row];
+        let apart = error(&after.run(&rows)[0], &before.run(&rows)[0]);
+        assert!(apart < 0.05, "{apart}");
+    }
+    after.report
+}
+
+/// The place of the node `op_type` number `number`.
+fn place(graph: &proto::Graph, op_type: &str, number: usize) -> usize {
+    let mut places = (0..graph.node.len()).filter(|&at| graph.node[at].op_type() == op_type);
+    places.nth(number).unwrap()
+}
+
+/// Puts an `Identity` before the input `input` of the node at `at`.
+fn put_between(graph: &mut proto::Graph, at: usize, input: usize) {
+    let name = format!("{}_between", graph.node[at].input[input]);
+    let old = std::mem::replace(&mut graph.node[at].input[input], name.clone());
+    let identity =
+        proto::Node { op_type: Some("Identity".into()), input: vec![old], output: vec![name], ..Default::default() };
+    graph.node.insert(at, identity);
+}
+
+fn show(graph: &mut proto::Graph, name: String) {
+    graph.output.push(proto::ValueInfo { name: Some(name), ..Default::default() });
+}
+
+/// What has another form stays as it is, and all else is rewritten.
+#[test]
+fn other_forms_stay() {
+    let whole = changed(ENCODER, |_| ());
+    assert!(whole.is_independent_of_batch() && whole.products > 5, "{whole:?}");
+    let one_less = |report: Report| {
+        assert_eq!((report.products, report.other_products), (whole.products - 1, 1), "{report:?}");
+        assert!(!report.is_independent_of_batch() && report.row_scales == report.products, "{report:?}");
+        assert!(report.to_string().contains("1 products of another form left as they are"), "{report}");
+    };
+    // Any of a product's four inputs comes from elsewhere.
+    for input in 0..4 {
+        one_less(changed(ENCODER, |graph| put_between(graph, place(graph, "MatMulInteger", 1), input)));
+    }
+    // The integers, the weight or its scale are seen from outside.
+    one_less(changed(ENCODER, |graph| show(graph, graph.node[place(graph, "MatMulInteger", 2)].output[0].clone())));
+    one_less(changed(ENCODER, |graph| show(graph, graph.node[place(graph, "MatMulInteger", 2)].input[1].clone())));
+    // The activation's integers are seen from outside: that quantising stays beside the new one.
+    let report = changed(ENCODER, |graph| {
+        show(graph, graph.node[place(graph, "DynamicQuantizeLinear", 2)].output[0].clone());
+    });
+    assert_eq!(report, whole);
+    // A weight that something else uses cannot be moved; the product is rewritten all the same.
+    let report = changed(ENCODER, |graph| {
+        let weight = graph.node[place(graph, "MatMulInteger", 3)].input[1].clone();
+        let mut cast = graph.node[place(graph, "Cast", 0)].clone();
+        cast.name = None;
+        (cast.input, cast.output) = (vec![weight], vec!["weight_as_number".into()]);
+        graph.node.push(cast);
+    });
+    let signed = if processor_is_exact() { whole.products - 1 } else { 0 };
+    assert_eq!((report.signed_weights, report.row_scales), (signed, whole.products));
+}
+
+#[test]
+fn other_memories_stay() {
+    for (file, op_type, input) in
+        [(ENCODER, "Pad", 0), (ENCODER, "Conv", 0), (DECODER, "Concat", 1), (DECODER, "Conv", 0), (DECODER, "Conv", 1)]
+    {
+        let whole = changed(file, |_| ());
+        let report = changed(file, |graph| {
+            // The last `Conv` of an encoder is the predictor's; `Concat` of a memory joins along its third axis.
+            let is_memory = |node: &proto::Node| {
+                node.op_type() == op_type
+                    && (op_type != "Concat" || node.attribute.iter().any(|axis| axis.name() == "axis" && axis.i() == 2))
+            };
+            let at = graph.node.iter().position(is_memory).unwrap();
+            put_between(graph, at, input);
+        });
+        assert_eq!(report.fused_memory, whole.fused_memory - 1, "{file} {op_type} {input}: {report:?}");
+        assert_eq!(report.row_scales, whole.row_scales);
+    }
+}
+
+#[test]
+fn a_graph_is_rewritten_once() {
+    for file in int8_graphs() {
+        let once = rewrite(read(&file).into(), Rewrites::fast());
+        let twice = rewrite(once.bytes.clone(), Rewrites::fast());
+        assert!(twice.bytes == once.bytes && !twice.report.left_alone.is_empty(), "{:?}", twice.report);
+    }
+    for no_graph in [&b""[..], b"\x08\x08", b"no graph at all"] {
+        let rewritten = rewrite(no_graph.into(), Rewrites::fast());
+        assert!(rewritten.bytes == no_graph && !rewritten.report.left_alone.is_empty());
+    }
 }

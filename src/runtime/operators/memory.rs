@@ -6,6 +6,9 @@ use ort::value::TensorElementType;
 
 use super::{DECODER_MEMORY, ENCODER_MEMORY, for_each_part, input, misfit};
 
+/// Channels that are computed together.
+const LANES: usize = 64;
+
 /// `m = x * mask`, then `(m + convolution(m)) * mask`: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`. The attribute
 /// `before` says how many taps look back.
 pub struct EncoderMemory;
@@ -92,14 +95,12 @@ impl Kernel for EncoderKernel {
                         out.fill(0.0);
                         continue;
                     }
+                    // Outside the window, and where a stream has ended, there is nothing.
+                    let at = |tap: usize| (frame + tap).wrapping_sub(before);
+                    let is_there = |tap: &usize| mask.get(at(*tap)).is_some_and(|&mask| mask != 0.0);
                     out.copy_from_slice(&x[frame * width..][..width]);
-                    for (tap, weights) in kernel.chunks_exact(width).enumerate() {
-                        // Outside the window, and where a stream has ended, there is nothing.
-                        let at = (frame + tap).wrapping_sub(before);
-                        if mask.get(at).is_some_and(|&mask| mask != 0.0) {
-                            add_product(out, weights, &x[at * width..][..width]);
-                        }
-                    }
+                    let there = (0..kernel.len() / width).filter(is_there);
+                    convolve(out, there.map(|tap| (&kernel[tap * width..][..width], &x[at(tap) * width..][..width])));
                 }
             },
         )
@@ -156,9 +157,8 @@ impl Kernel for DecoderKernel {
                 out[own * width..].fill(0.0);
                 for (token, out) in out.chunks_exact_mut(width).take(own).enumerate() {
                     out.copy_from_slice(&x[token * width..][..width]);
-                    for (tap, weights) in kernel.chunks_exact(width).enumerate() {
-                        add_product(out, weights, &rows[(token + tap) * width..][..width]);
-                    }
+                    let taps = kernel.chunks_exact(width).zip(rows[token * width..].chunks_exact(width));
+                    convolve(out, taps);
                 }
                 for (channel, values) in new_cache.chunks_exact_mut(length).enumerate() {
                     for (row, value) in values.iter_mut().enumerate() {
@@ -170,10 +170,26 @@ impl Kernel for DecoderKernel {
     }
 }
 
+/// Adds the products of weights and rows, `LANES` channels at a time, whose sums stay in registers.
 #[inline(always)]
-fn add_product(sum: &mut [f32], a: &[f32], b: &[f32]) {
-    for (sum, (a, b)) in sum.iter_mut().zip(a.iter().zip(b)) {
-        *sum += a * b;
+fn convolve<'a>(sums: &mut [f32], taps: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone) {
+    let (chunks, rest) = sums.as_chunks_mut::<LANES>();
+    let done = chunks.len() * LANES;
+    for (at, sums) in chunks.iter_mut().enumerate() {
+        let mut lanes = *sums;
+        for (weights, row) in taps.clone() {
+            if let (Some(weights), Some(row)) =
+                (weights.as_chunks::<LANES>().0.get(at), row.as_chunks::<LANES>().0.get(at))
+            {
+                for lane in 0..LANES {
+                    lanes[lane] += weights[lane] * row[lane];
+                }
+            }
+        }
+        *sums = lanes;
+    }
+    for (weights, row) in taps {
+        rest.iter_mut().zip(weights[done..].iter().zip(&row[done..])).for_each(|(sum, (w, x))| *sum += w * x);
     }
 }
 

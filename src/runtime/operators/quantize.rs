@@ -84,17 +84,7 @@ impl Kernel for QuantizeKernel {
 /// One row: gives its scale and zero point.
 #[inline(always)]
 fn quantize(row: &[f32], bytes: &mut [u8]) -> (f32, i32) {
-    let (mut lowest, mut highest) = ([0f32; LANES], [0f32; LANES]);
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lowest[lane] = if chunk[lane] < lowest[lane] { chunk[lane] } else { lowest[lane] };
-            highest[lane] = if chunk[lane] > highest[lane] { chunk[lane] } else { highest[lane] };
-        }
-    }
-    let lowest = lowest.iter().chain(rest).copied().fold(0f32, f32::min);
-    let highest = highest.iter().chain(rest).copied().fold(0f32, f32::max);
+    let (lowest, highest) = range(row);
     let scale = if highest > lowest { (highest - lowest) / 255.0 } else { 1.0 };
     let zero = (-lowest / scale).round_ties_even() as i32;
     for (byte, value) in bytes.iter_mut().zip(row) {
@@ -102,6 +92,25 @@ fn quantize(row: &[f32], bytes: &mut [u8]) -> (f32, i32) {
         *byte = rounded.wrapping_add(zero).clamp(0, 255) as u8;
     }
     (scale, zero)
+}
+
+/// The lowest and the highest number of a row, and 0.
+#[inline(always)]
+fn range(row: &[f32]) -> (f32, f32) {
+    let (mut lows, mut highs) = ([0f32; LANES], [0f32; LANES]);
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lows[lane] = if chunk[lane] < lows[lane] { chunk[lane] } else { lows[lane] };
+            highs[lane] = if chunk[lane] > highs[lane] { chunk[lane] } else { highs[lane] };
+        }
+    }
+    let (mut lowest, mut highest) = (0f32, 0f32);
+    for &value in lows.iter().chain(&highs).chain(rest) {
+        lowest = if value < lowest { value } else { lowest };
+        highest = if value > highest { value } else { highest };
+    }
+    (lowest, highest)
 }
 
 #[cfg(test)]
