@@ -77,6 +77,24 @@ fn signed_weights_change_no_bit() {
     }
 }
 
+/// On a processor where the weights stay unsigned, all else is rewritten and gives the same.
+#[test]
+fn row_scales_take_weights_of_either_kind() {
+    if !processor_is_exact() {
+        eprintln!("skipped: this processor multiplies signed weights inexactly, so they are never moved");
+        return;
+    }
+    for file in int8_graphs() {
+        let unsigned = Rewrites { signed_weights: false, ..Rewrites::fast() };
+        let [mut unsigned, mut signed] = [unsigned, Rewrites::fast()].map(|rewrites| Graph::new(&file, rewrites));
+        assert_eq!((unsigned.report.signed_weights, unsigned.report.row_scales), (0, signed.report.row_scales));
+        for row in calls(&signed) {
+            let rows = [row];
+            assert_eq!(unsigned.run(&rows), signed.run(&rows), "{}", file.display());
+        }
+    }
+}
+
 /// A quiet stream alone, and among 15 that are loud.
 #[test]
 fn a_stream_does_not_hear_the_others() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::net::{Net, bytes_of, int, ints, is, len, node, tensor, with_int};
-use super::proto::{FLOAT, Graph, INT64, Node, Tensor};
+use super::proto::{FLOAT, INT64, Node, Tensor};
 use crate::runtime::operators::{DECODER_MEMORY, DOMAIN, ENCODER_MEMORY};
 
 /// Moves the second and the third axis.
@@ -28,7 +28,7 @@ enum Kind {
 }
 
 /// Rewrites all memories; gives their masks.
-pub fn fuse_memories(mut net: Net) -> Result<(Net, Vec<String>), Graph> {
+pub fn fuse_memories(mut net: Net) -> Option<(Net, Vec<String>)> {
     let memories: Vec<Memory> = (0..net.nodes().len()).filter_map(|at| Memory::at(&net, at)).collect();
     let mut by: HashMap<usize, Vec<Node>> = HashMap::new();
     for memory in &memories {
@@ -48,7 +48,7 @@ pub fn fuse_memories(mut net: Net) -> Result<(Net, Vec<String>), Graph> {
         memory.nodes.last().into_iter().for_each(|&at| drop(by.insert(at, vec![fused.clone()])));
     }
     let masks = memories.into_iter().map(|memory| memory.mask).collect();
-    Ok((net.replace(by)?, masks))
+    Some((net.replace(by)?, masks))
 }
 
 /// A kernel `[channels, 1, taps]` as `[taps, channels]`.

@@ -127,7 +127,7 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static 
         return Err("it has functions or training information");
     }
     opset(&model, "").filter(|version| (13..=25).contains(version)).ok_or("its operator set is unknown")?;
-    let (graph, report) = edit(graph, rewrites).map_err(|_| "its nodes cannot be followed")?;
+    let (graph, report) = edit(graph, rewrites).ok_or("its nodes cannot be followed")?;
     model.graph = Some(graph);
     if report.row_scales + report.fused_memory > 0 && opset(&model, DOMAIN).is_none() {
         model.opset_import.push(OperatorSet { domain: Some(DOMAIN.into()), version: Some(1) });
@@ -138,7 +138,7 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static 
     Ok((model, report))
 }
 
-fn edit(graph: Graph, rewrites: Rewrites) -> Result<(Graph, Report), Graph> {
+fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, Report)> {
     let mut net = Net::new(graph)?;
     let (products, other_products) = Product::all(&net);
     let mut report = Report { products: products.len(), other_products, ..Report::default() };
@@ -157,7 +157,7 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Result<(Graph, Report), Graph> {
             net = predictor::mask_predictor(net, mask)?;
         }
     }
-    Ok((net.into_graph(), report))
+    Some((net.into_graph(), report))
 }
 
 /// The version of an operator set that a model uses.

@@ -22,7 +22,7 @@ pub struct Net {
 impl Net {
     /// Indexes a graph. None where its form cannot be followed: a value of two makers, nodes with graphs inside, which
     /// may use any value by name.
-    pub fn new(graph: Graph) -> Result<Self, Graph> {
+    pub fn new(graph: Graph) -> Option<Self> {
         let (mut makers, mut users) = (HashMap::new(), HashMap::<String, Vec<usize>>::new());
         let mut clear = true;
         for (at, node) in graph.node.iter().enumerate() {
@@ -40,10 +40,10 @@ impl Net {
             clear &= !makers.contains_key(tensor.name());
         }
         if !clear {
-            return Err(graph);
+            return None;
         }
         let ports = graph.input.iter().chain(&graph.output).map(|port| port.name().to_owned()).collect();
-        Ok(Self { graph, makers, users, initializers, ports })
+        Some(Self { graph, makers, users, initializers, ports })
     }
 
     /// The graph.
@@ -123,7 +123,7 @@ impl Net {
     }
 
     /// Puts nodes in the place of others, by place; no nodes drop one. Weights and types that nobody needs any more go.
-    pub fn replace(self, mut by: HashMap<usize, Vec<Node>>) -> Result<Self, Graph> {
+    pub fn replace(self, mut by: HashMap<usize, Vec<Node>>) -> Option<Self> {
         let mut graph = self.graph;
         let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
         graph.node = nodes.flat_map(|(at, node)| by.remove(&at).unwrap_or_else(|| vec![node])).collect();

@@ -4,11 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::net::{Net, ints, is, node};
-use super::proto::Graph;
 
 /// Masks what the predictor's convolution over time takes, where it is an output of the graph, with `mask`
 /// `[streams, frames, 1]`.
-pub fn mask_predictor(net: Net, mask: &str) -> Result<Net, Graph> {
+pub fn mask_predictor(net: Net, mask: &str) -> Option<Net> {
     let nodes = net.nodes();
     let found = (0..nodes.len()).find_map(|conv| {
         let padded = nodes[conv].input.first().filter(|_| is(&nodes[conv], "Conv"))?;
@@ -17,7 +16,7 @@ pub fn mask_predictor(net: Net, mask: &str) -> Result<Net, Graph> {
         let encoded = nodes[swapped].input.first().filter(|name| net.is_port(name))?;
         (ints(&nodes[swapped], "perm") == Some(&[0, 2, 1])).then_some((swapped, encoded.clone()))
     });
-    let Some((swapped, encoded)) = found else { return Ok(net) };
+    let Some((swapped, encoded)) = found else { return Some(net) };
     let masked = net.new_name(&format!("{encoded}_masked"));
     let mut transpose = nodes[swapped].clone();
     transpose.input = vec![masked.clone()];

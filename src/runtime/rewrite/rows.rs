@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::net::{Net, bytes_of, is, len, node, tensor, with_int};
 use super::product::Product;
-use super::proto::{FLOAT, Graph, INT8, INT32, Node};
+use super::proto::{FLOAT, INT8, INT32, Node};
 use crate::runtime::operators::{DOMAIN, QUANTIZE_ROWS, SCALE_ROWS};
 
 /// What follows a product, and is done with it.
@@ -20,7 +20,7 @@ struct Tail {
 }
 
 /// Rewrites the products.
-pub fn scale_rows(mut net: Net, products: &[Product]) -> Result<Net, Graph> {
+pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<Net> {
     let gone: HashSet<usize> = products.iter().flat_map(|product| [product.integer, product.scales]).collect();
     let mut by: HashMap<usize, Vec<Node>> = HashMap::new();
     // Products of the same activation share its quantising.
@@ -43,8 +43,8 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Result<Net, Graph> {
         let count = [columns.count as i64];
         let scales = net.add_weight(tensor(&name("scales"), FLOAT, &count, columns.scales));
         let sums = net.add_weight(tensor(&name("sums"), INT32, &count, columns.sums));
-        let none = || net_zeros(&name("no_bias"), columns.count);
-        let bias = tail.bias.unwrap_or_else(|| net.add_weight(none()));
+        let no_bias = || tensor(&name("no_bias"), FLOAT, &count, vec![0; 4 * columns.count]);
+        let bias = tail.bias.unwrap_or_else(|| net.add_weight(no_bias()));
         let integers = net.new_name(&format!("{}_integers", product.output));
         let multiply = node("MatMulInteger", &[rows, &product.weight, "", &product.zero_point], &integers, vec![]);
         let mut finish = own(SCALE_ROWS, &[&integers, scale, zero, &scales, &sums, &bias], &tail.output);
@@ -57,10 +57,6 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Result<Net, Graph> {
         by.insert(last, vec![multiply, finish]);
     }
     net.replace(by)
-}
-
-fn net_zeros(name: &str, count: usize) -> super::proto::Tensor {
-    tensor(name, FLOAT, &[count as i64], vec![0; 4 * count])
 }
 
 /// A node of our own.
