@@ -91,7 +91,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
             let (decoder, of_decoder) = decoder.rewritten(rewrites);
             // The published int8 graphs have one activation scale for all of a call.
             let is_independent =
-                precision == Precision::Float32 || (of_encoder.is_independent() && of_decoder.is_independent());
+                precision == Precision::Float32 || (of_encoder.is_independent_of_batch() && of_decoder.is_independent_of_batch());
             let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
             let sessions = Sessions::new(library, sizes, &encoder, &decoder, is_independent)?;
             Ok(Box::new(sessions) as Box<dyn Network>)

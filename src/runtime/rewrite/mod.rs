@@ -146,8 +146,7 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, Report)> {
         report.signed_weights = signed::sign_weights(&mut net, &products);
     }
     if rewrites.row_scales && !products.is_empty() {
-        net = rows::scale_rows(net, &products)?;
-        report.row_scales = products.len();
+        (net, report.row_scales) = rows::scale_rows(net, &products)?;
     }
     if rewrites.fused_memory {
         let masks;

@@ -19,12 +19,13 @@ struct Tail {
     output: String,
 }
 
-/// Rewrites the products.
-pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<Net> {
+/// Rewrites the products; says how many.
+pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<(Net, usize)> {
     let gone: HashSet<usize> = products.iter().flat_map(|product| [product.integer, product.scales]).collect();
     let mut by: HashMap<usize, Vec<Node>> = HashMap::new();
     // Products of the same activation share its quantising.
     let mut quantized: HashMap<&str, [String; 3]> = HashMap::new();
+    let mut done = 0;
     for product in products {
         let Some(columns) = Columns::of(&net, product) else { continue };
         let [rows, scale, zero] = quantized.entry(&product.input).or_insert_with(|| {
@@ -55,8 +56,9 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<Net> {
             .for_each(|at| drop(by.insert(at, vec![])));
         let last = tail.nodes.last().copied().unwrap_or(product.result);
         by.insert(last, vec![multiply, finish]);
+        done += 1;
     }
-    net.replace(by)
+    Some((net.replace(by)?, done))
 }
 
 /// A node of our own.
