@@ -78,8 +78,10 @@ impl Memory {
         let result = next(sum, "Mul")?;
         let beside = other(&nodes[sum].input, &nodes[transposed].output[0])?;
         let mask = other(&nodes[result].input, &nodes[sum].output[0])?;
-        // `[streams, steps, 1]`
+        // `[streams, steps, 1]`, 1 for a stream's own steps and 0 for those behind them.
         let unsqueeze = net.maker(mask, "Unsqueeze")?;
+        let own_steps = net.maker(nodes[unsqueeze].input.first()?, "Cast")?;
+        net.maker(nodes[own_steps].input.first()?, "Less")?;
         if numbers(net, nodes[unsqueeze].input.get(1)?)? != [2] {
             return None;
         }

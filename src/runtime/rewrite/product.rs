@@ -53,7 +53,7 @@ impl Product {
             return None;
         }
         let (matrix, zeros) = (net.weight(weight)?, net.weight(zero_point)?);
-        let outputs = matrix.dims.get(1).and_then(|&n| usize::try_from(n).ok())?;
+        let outputs = matrix.dims.get(1).and_then(|&n| usize::try_from(n).ok()).filter(|&n| n > 0)?;
         let one_or_each =
             |tensor: &Tensor| tensor.dims.len() <= 1 && len(tensor).is_some_and(|n| n == 1 || n == outputs);
         let fits = is_matrix(matrix) && bytes_of(zeros, matrix.data_type()).is_some() && one_or_each(zeros);
