@@ -1,7 +1,7 @@
 //! The element's subclass: pads, properties, states.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::glib;
@@ -17,7 +17,8 @@ use super::settings::Settings;
 use super::stats::Stats;
 use super::task::Downstream;
 use crate::engine::{Error, Model, VadModel};
-use crate::runtime::{ModelRequest, SharedModel, SharedVad, VadRequest, registry, vad};
+use crate::runtime::registry::{self, GraphReports};
+use crate::runtime::{ModelRequest, SharedModel, SharedVad, VadRequest, vad};
 use crate::scheduler::{Canceller, Queue};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -42,6 +43,7 @@ struct Open {
     clients: Option<Clients>,
     cancellers: Vec<Canceller>,
     precision: &'static str,
+    rewrites: Arc<OnceLock<GraphReports>>,
     /// PROGRESS was started and not yet ended.
     loading: bool,
 }
@@ -144,16 +146,16 @@ impl ObjectImpl for ParaformerAsr {
             "current-text" => self.lock(&self.current_text).to_value(),
             "max-observed-delay" => self.lock(&self.stats).max_delay_ms().to_value(),
             "stats" => {
-                let (precision, streams) = match &*self.lock(&self.open) {
-                    Some(open) => (open.precision, 1),
-                    None => ("", 0),
+                let (precision, rewrites, streams) = match &*self.lock(&self.open) {
+                    Some(open) => (open.precision, open.rewrites.get().map(ToString::to_string), 1),
+                    None => ("", None, 0),
                 };
                 // The recogniser is busy while it recognises; then the numbers are the last known.
                 let sharing = self.recogniser.try_lock().ok().and_then(|r| Some(r.as_ref()?.sharing()));
                 let mut stats = self.lock(&self.stats);
                 let sharing = sharing.unwrap_or(stats.sharing(streams));
                 stats.shared(sharing);
-                stats.structure(self.queue.level_ns(), precision).to_value()
+                stats.structure(self.queue.level_ns(), precision, &rewrites.unwrap_or_default()).to_value()
             }
             name => self.settings().get(name).unwrap_or_else(|| pspec.default_value().clone()),
         }
@@ -247,7 +249,8 @@ impl ParaformerAsr {
         let settings = self.settings();
         settings.windows().map_err(failed)?;
         let request = settings.requests();
-        let SharedModel { model, client, precision, warnings, .. } = registry::open(&request.0).map_err(failed)?;
+        let SharedModel { model, client, precision, rewrites, warnings } =
+            registry::open(&request.0).map_err(failed)?;
         let shared_vad = request.1.as_ref().map(vad::open).transpose().map_err(failed)?;
         for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
@@ -261,7 +264,7 @@ impl ParaformerAsr {
         cancellers.extend(vad_client.as_ref().map(|client| client.canceller()));
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let precision = precision.name();
-        let open = Open { number, request, model, vad, clients: None, cancellers, precision, loading };
+        let open = Open { number, request, model, vad, clients: None, cancellers, precision, rewrites, loading };
         *self.lock(&self.open) = Some(open);
         if loading {
             progress(self, gst::ProgressType::Start, "loading the model");

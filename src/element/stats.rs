@@ -68,7 +68,7 @@ impl Stats {
     }
 
     /// All of it.
-    pub fn structure(&self, queued_ns: u64, precision: &str) -> gst::Structure {
+    pub fn structure(&self, queued_ns: u64, precision: &str, rewrites: &str) -> gst::Structure {
         let (streams, batch) = self.sharing.unwrap_or_default();
         let mut delays: Vec<u32> = self.delays_ms.iter().copied().collect();
         delays.sort_unstable();
@@ -88,6 +88,7 @@ impl Stats {
             .field("streams", streams as u32)
             .field("batch", batch)
             .field("precision", precision)
+            .field("rewrites", rewrites)
             .build()
     }
 }

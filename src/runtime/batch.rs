@@ -1,10 +1,21 @@
 //! Calls of several streams as one: inputs one behind the other, outputs taken apart.
 //!
 //! Streams differ in how many tokens fired. The shorter ones are padded at their end, where nothing before it sees it: the
-//! decoder's memory looks back, and its attention looks at the encoder's rows alone. Only the caches that come out have
-//! seen the padding, and are put right from those that went in.
+//! decoder's memory looks back, and its attention looks at the encoder's rows alone. Only the caches that come out may have
+//! seen the padding; they are then put right from those that went in.
 
 use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput};
+
+/// How calls of several streams can be made as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// Not at all: what a stream gets would depend on the others.
+    None,
+    /// The caches that come out have seen the padding.
+    Padded,
+    /// Each stream's caches end with its own tokens.
+    Own,
+}
 
 /// The inputs of several calls, one behind the other.
 #[derive(Debug, Default)]
@@ -59,10 +70,17 @@ impl Stacked {
     }
 }
 
-/// Whether calls can be made as one: padding must not push out of a cache what was never in one.
-pub fn can_pad(calls: &[(DecoderInput<'_>, &mut DecoderOutput)], cache_len: usize) -> bool {
-    let tokens = || calls.iter().map(|(input, _)| input.tokens);
-    tokens().max() == tokens().min() || tokens().max().is_some_and(|most| most <= cache_len)
+impl Batching {
+    /// Whether these calls can be made as one. Padding must not push out of a cache what was never in one.
+    pub fn allows(self, calls: &[(DecoderInput<'_>, &mut DecoderOutput)], cache_len: usize) -> bool {
+        let tokens = || calls.iter().map(|(input, _)| input.tokens);
+        let can_unpad = tokens().max() == tokens().min() || tokens().max().is_some_and(|most| most <= cache_len);
+        match self {
+            Self::None => false,
+            Self::Padded => can_unpad,
+            Self::Own => true,
+        }
+    }
 }
 
 /// The part of a stream, `number` of those that `all` holds one behind the other, as its own; `kept` values of it.
@@ -136,7 +154,8 @@ mod tests {
         assert_eq!(stacked.embeddings, [2.0, 3.0, 0.0, 0.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!((stacked.tokens.as_slice(), stacked.lengths.as_slice()), ([1, 2].as_slice(), [3, 3].as_slice()));
         assert_eq!((stacked.rows.len(), stacked.caches[0].len()), (12, 8));
-        assert!(can_pad(&calls, 2) && !can_pad(&calls, 1));
+        assert!(Batching::Padded.allows(&calls, 2) && !Batching::Padded.allows(&calls, 1));
+        assert!(Batching::Own.allows(&calls, 1) && !Batching::None.allows(&calls, 2));
         let mut own = Vec::new();
         part(&stacked.rows, 2, 1, 5, &mut own);
         assert_eq!(own.len(), 5);

@@ -1,7 +1,9 @@
 //! The Paraformers of this process.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::batch::Batching;
 use super::layout::{Folder, Graphs, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
 use super::rewrite::{Report, Rewrites};
@@ -46,6 +48,12 @@ pub struct GraphReports {
     pub decoder: Report,
 }
 
+impl fmt::Display for GraphReports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "encoder: {}; decoder: {}", self.encoder, self.decoder)
+    }
+}
+
 /// What the streams of a model share.
 struct Loaded {
     model: Arc<Model>,
@@ -75,7 +83,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     }
     let decoder = graphs.decoder.file_name().unwrap_or_default().to_string_lossy();
     let others = [&decoder, "config.yaml", "asr.yaml", "am.mvn", "tokens.json", "tokens.txt"];
-    let key = Key::new(&graphs.encoder, &others, request.precision, library.provider());
+    let key = Key::new(&graphs.encoder, &others, precision, library.provider());
     let rewrites = match (precision, library.provider()) {
         (Precision::Int8, Provider::Cpu) => Rewrites::fast(),
         (Precision::Int8Exact, Provider::Cpu) => Rewrites::exact(),
@@ -89,11 +97,16 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
         let make = move || {
             let (encoder, of_encoder) = encoder.rewritten(rewrites);
             let (decoder, of_decoder) = decoder.rewritten(rewrites);
-            // The published int8 graphs have one activation scale for all of a call.
-            let is_independent =
-                precision == Precision::Float32 || (of_encoder.is_independent_of_batch() && of_decoder.is_independent_of_batch());
+            let batching = match precision {
+                Precision::Float32 => Batching::Padded,
+                // The published int8 graphs have one activation scale for all of a call.
+                _ if !(of_encoder.is_independent_of_batch() && of_decoder.is_independent_of_batch()) => Batching::None,
+                // A fused memory knows how many tokens are a stream's own.
+                _ if of_decoder.fused_memory == sizes.decoder_layers => Batching::Own,
+                _ => Batching::Padded,
+            };
             let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
-            let sessions = Sessions::new(library, sizes, &encoder, &decoder, is_independent)?;
+            let sessions = Sessions::new(library, sizes, &encoder, &decoder, batching)?;
             Ok(Box::new(sessions) as Box<dyn Network>)
         };
         Ok((loaded, make))
@@ -107,7 +120,7 @@ fn precision_of(graphs: &Graphs, wanted: Precision) -> Precision {
     let name = graphs.encoder.file_name().unwrap_or_default().to_string_lossy();
     match wanted {
         _ if !name.contains("quant") && !name.contains("int8") => Precision::Float32,
-        Precision::Int8Exact => Precision::Int8Exact,
-        _ => Precision::Int8,
+        Precision::Int8 => Precision::Int8,
+        _ => Precision::Int8Exact,
     }
 }

@@ -10,7 +10,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
 
-use super::batch::{self, Stacked};
+use super::batch::{self, Batching, Stacked};
 use super::library::{Library, Provider};
 use super::load::Graph;
 use super::operators;
@@ -25,25 +25,15 @@ pub struct Sessions {
     sizes: Sizes,
     cache_inputs: Vec<String>,
     cache_outputs: Vec<String>,
-    /// What a stream gets does not depend on those that it shares a call with.
-    is_independent: bool,
+    batching: Batching,
     stacked: Stacked,
 }
 
 impl Sessions {
     /// Makes the sessions, and runs each graph once: whatever does not fit shows now, and the first words are not late.
     ///
-    /// `is_independent`: what a stream gets from a graph does not depend on those that it shares a call with, as in
-    /// float32, and where every row has its own scale.
-    ///
     /// Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
-    pub fn new(
-        library: &Library,
-        sizes: Sizes,
-        encoder: &Graph,
-        decoder: &Graph,
-        is_independent: bool,
-    ) -> Result<Self> {
+    pub fn new(library: &Library, sizes: Sizes, encoder: &Graph, decoder: &Graph, batching: Batching) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
         let mut sessions = Self {
             encoder: session(library, encoder)?,
@@ -51,7 +41,7 @@ impl Sessions {
             sizes,
             cache_inputs: names("in"),
             cache_outputs: names("out"),
-            is_independent,
+            batching,
             stacked: Stacked::default(),
         };
         sessions.rehearse(&encoder.file, &decoder.file)?;
@@ -93,7 +83,7 @@ impl Sessions {
 
 impl Network for Sessions {
     fn encode_all(&mut self, calls: &mut [(EncoderInput<'_>, &mut EncoderOutput)]) -> Result<()> {
-        if calls.len() < 2 || !self.is_independent {
+        if calls.len() < 2 || self.batching == Batching::None {
             return calls.iter_mut().try_for_each(|(input, output)| self.encode(*input, output));
         }
         self.stacked.encoder(calls);
@@ -113,7 +103,7 @@ impl Network for Sessions {
 
     fn decode_all(&mut self, calls: &mut [(DecoderInput<'_>, &mut DecoderOutput)]) -> Result<()> {
         let (dim, length) = (self.sizes.encoder_dim, self.sizes.cache_len);
-        if calls.len() < 2 || !self.is_independent || !batch::can_pad(calls, length) {
+        if calls.len() < 2 || !self.batching.allows(calls, length) {
             return calls.iter_mut().try_for_each(|(input, output)| self.decode(*input, output));
         }
         let most = self.stacked.decoder(calls, dim);
@@ -139,7 +129,16 @@ impl Network for Sessions {
             let padded = values(&outputs, name)?;
             for (number, (input, output)) in calls.iter_mut().enumerate() {
                 let own = padded.get(number * dim * length..(number + 1) * dim * length).unwrap_or_default();
-                batch::unpad_cache(&input.caches[layer], own, length, input.tokens, most, &mut output.caches[layer]);
+                let target = &mut output.caches[layer];
+                match self.batching {
+                    Batching::Padded => {
+                        batch::unpad_cache(&input.caches[layer], own, length, input.tokens, most, target);
+                    }
+                    Batching::Own | Batching::None => {
+                        target.clear();
+                        target.extend_from_slice(own);
+                    }
+                }
             }
         }
         Ok(())
