@@ -4,7 +4,7 @@
 //! rows before them are the context, zeros at the start of an utterance. It gives out `stride` rows, the last of which
 //! lies `look_ahead` rows before the window's end. The final call takes what is left and gives out all of it.
 
-use super::time::{MS_PER_STACK, SAMPLES_PER_STACK};
+use super::time::MS_PER_STACK;
 use super::{Error, Result};
 
 /// `[left context, stride, look-ahead]` in LFR rows of 60 ms. FunASR's `chunk_size`.
@@ -63,11 +63,6 @@ impl ChunkSize {
     /// The model's own delay in ms: a word waits for its stride and for the look-ahead after it.
     pub fn delay_ms(self) -> u64 {
         (self.stride + self.look_ahead) as u64 * MS_PER_STACK
-    }
-
-    /// Samples from one normal call to the next.
-    pub fn stride_samples(self) -> u64 {
-        self.stride as u64 * SAMPLES_PER_STACK
     }
 }
 
