@@ -160,7 +160,8 @@ fn a_detector_that_cannot_be_used_is_an_error() {
             assert_eq!(errors.len(), 1, "{errors:?}");
             errors[0].clone()
         };
-        assert!(message("/no/such/folder").contains("/no/such/folder: no such model folder"));
+        let missing = message("/no/such/folder");
+        assert!(missing.contains("/no/such/folder: no such model folder") && missing.contains("set vad-model-path to"));
         let paraformer = support::model_directory("demo");
         assert!(message(paraformer.to_str().unwrap()).contains("expected a streaming FSMN-VAD"));
         // A graph that the header does not show to be broken fails in the background.

@@ -65,20 +65,20 @@ pub struct Graphs {
 }
 
 impl<'a> Folder<'a> {
-    /// The folder of a model. Errors: [`Error::NotFound`] where it is none.
-    pub fn open(source: &'a ModelSource) -> Result<Self> {
+    /// The folder of a model, which the setting `name` names. Errors: [`Error::NotFound`] where it is none.
+    pub fn open(source: &'a ModelSource, name: &str) -> Result<Self> {
         if let ModelSource::Directory(path) = source {
             match fs::metadata(path) {
                 Err(e) => {
                     return Err(Error::not_found(
                         path,
-                        format!("no such model folder ({e}); set model-path to a folder that holds a model"),
+                        format!("no such model folder ({e}); set {name} to a folder that holds a model"),
                     ));
                 }
                 Ok(found) if !found.is_dir() => {
                     return Err(Error::not_found(
                         path,
-                        "this is a file; set model-path to the folder that holds the model's files",
+                        format!("this is a file; set {name} to the folder that holds the model's files"),
                     ));
                 }
                 Ok(_) => {}
@@ -212,7 +212,7 @@ mod tests {
         files.iter().for_each(|name| fs::write(folder.path().join(name), "x").unwrap());
         let source = ModelSource::Directory(folder.path().into());
         let strip = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
-        let graphs = Folder::open(&source).unwrap().graphs(precision);
+        let graphs = Folder::open(&source, "model-path").unwrap().graphs(precision);
         graphs
             .map(|g| Graphs {
                 encoder: g.encoder.file_name().unwrap().into(),
@@ -268,8 +268,13 @@ mod tests {
     fn a_file_is_no_folder() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let source = ModelSource::Directory(file.path().into());
-        assert!(Folder::open(&source).unwrap_err().to_string().contains("this is a file"));
+        assert!(Folder::open(&source, "model-path").unwrap_err().to_string().contains("this is a file"));
         let source = ModelSource::Directory("/nowhere/at/all".into());
-        assert!(Folder::open(&source).unwrap_err().to_string().starts_with("/nowhere/at/all: no such model folder"));
+        assert!(
+            Folder::open(&source, "model-path")
+                .unwrap_err()
+                .to_string()
+                .starts_with("/nowhere/at/all: no such model folder")
+        );
     }
 }

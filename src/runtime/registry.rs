@@ -66,7 +66,7 @@ static MODELS: SharedModels<Loaded, RecognitionCall> = SharedModels::new();
 /// has loaded them. Errors: [`Error::Library`](crate::engine::Error::Library),
 /// [`Error::NotFound`](crate::engine::Error::NotFound), [`Error::Model`](crate::engine::Error::Model).
 pub fn open(request: &ModelRequest) -> Result<SharedModel> {
-    let folder = Folder::open(&request.source)?;
+    let folder = Folder::open(&request.source, "model-path")?;
     let graphs = folder.graphs(request.precision)?;
     let library = Library::get(&request.library)?;
     let precision = precision_of(&graphs, request.precision);

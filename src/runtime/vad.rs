@@ -49,7 +49,7 @@ static MODELS: SharedModels<VadModel, VadCall> = SharedModels::new();
 /// loaded it. Errors: as [`registry::open`](super::registry::open).
 pub fn open(request: &VadRequest) -> Result<SharedVad> {
     let source = ModelSource::Directory(request.directory.clone());
-    let folder = Folder::open(&source)?;
+    let folder = Folder::open(&source, "vad-model-path")?;
     let file = |names: &[&'static str], what: &str| {
         let missing = || {
             let hint = format!("missing: a FSMN-VAD has {what} in {}", names.join(" or "));
