@@ -120,6 +120,27 @@ fn a_preview_comes_early_and_changes_nothing() {
     assert!(previews >= 6 && right == previews, "{right} of {previews} previews were right");
 }
 
+/// Part of a word, too short to be a token, has no share in what is said after a silence; and a word alone is an
+/// utterance that ends in time.
+#[test]
+fn a_piece_of_a_word_is_not_added_to_the_next() {
+    let SharedModel { model, mut client, .. } = demo();
+    let speech = support::read_wav(&support::root().join("examples/recording.wav"));
+    let words = speech.iter().position(|sample| sample.abs() > 0.01).unwrap();
+    let mut single_words = 0;
+    for length in (480..9600).step_by(480) {
+        let piece = &speech[words..words + length];
+        let audio = [piece, &[0.0; 48_000], &speech].concat();
+        let found = events_of(&model, &mut client, usual(800, 30_000), &audio);
+        let finals: Vec<_> = finals(&found).into_iter().map(|last| last.text.as_str()).collect();
+        let (before, sentences) = finals.split_at(finals.len() - 4);
+        assert!(before.len() <= 1, "{finals:?}");
+        assert_eq!(sentences[0], "大家好欢迎使用实时字幕", "after {length} samples: {finals:?}");
+        single_words += usize::from(before.iter().any(|text| text.chars().count() == 1));
+    }
+    assert!(single_words > 0, "no piece was a word");
+}
+
 #[test]
 fn single_samples_change_nothing() {
     let SharedModel { model, mut client, .. } = tiny();

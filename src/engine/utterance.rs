@@ -203,8 +203,11 @@ impl Utterance {
 
     /// How many of the last rows are silence, where that ends the utterance.
     fn silence(&self, has_text: bool) -> Option<u64> {
-        let has_text = has_text || !self.fires.is_empty();
-        if has_text && self.is_detected { None } else { self.endpoint.silence(has_text) }
+        match (self.is_detected, has_text || !self.fires.is_empty()) {
+            (false, _) => self.endpoint.silence(),
+            (true, false) => self.endpoint.idle(),
+            (true, true) => None,
+        }
     }
 
     fn tail(&mut self, model: &Model, end_ns: u64) {

@@ -14,7 +14,7 @@ const SILENT_ALPHA: f32 = 0.05;
 const SILENT_ALPHA_PER_SECOND: f32 = 0.125;
 /// Rows in which the latest end of an utterance is looked for: 3 s.
 const SEARCH_ROWS: usize = 50;
-/// Silence without text after which the utterance begins anew, in rows: 5 s. Positions stay small, and speech that
+/// Silence from the start of an utterance after which it begins anew, in rows: 5 s. Positions stay small, and speech that
 /// follows has the whole duration of an utterance.
 const IDLE_ROWS: u64 = 84;
 
@@ -68,10 +68,19 @@ impl Endpoint {
         self.rows += 1;
     }
 
-    /// How many of the last rows are silence, where that is enough to end an utterance that has text, or has none.
-    pub fn silence(&self, has_text: bool) -> Option<u64> {
+    /// How many of the last rows are silence, where that is enough to end the utterance. Something must have been heard,
+    /// if only part of a token: it has nothing to do with what is said after the silence.
+    pub fn silence(&self) -> Option<u64> {
         let rows = self.silence_rows?;
-        let needed = if has_text { rows } else { rows.max(IDLE_ROWS) };
+        if self.speech_start.is_none() {
+            return self.idle();
+        }
+        (self.silent >= rows).then_some(self.silent)
+    }
+
+    /// How many of the last rows are silence, where that is enough for an utterance without text to begin anew.
+    pub fn idle(&self) -> Option<u64> {
+        let needed = self.silence_rows?.max(IDLE_ROWS);
         (self.silent >= needed).then_some(self.silent)
     }
 
@@ -108,24 +117,29 @@ mod tests {
         let mut endpoint = Endpoint::new(800, 0);
         observe(&mut endpoint, 0.3, 10);
         observe(&mut endpoint, 0.001, 13);
-        assert_eq!(endpoint.silence(true), None);
+        assert_eq!(endpoint.silence(), None);
         observe(&mut endpoint, 0.001, 1);
-        assert_eq!(endpoint.silence(true), Some(14));
-        assert_eq!(endpoint.silence(false), None);
+        assert_eq!(endpoint.silence(), Some(14));
+        assert_eq!(endpoint.idle(), None);
         observe(&mut endpoint, 0.001, 70);
-        assert_eq!(endpoint.silence(false), Some(84));
+        assert_eq!(endpoint.idle(), Some(84));
+        endpoint.reset();
+        observe(&mut endpoint, 0.001, 83);
+        assert_eq!(endpoint.silence(), None);
+        observe(&mut endpoint, 0.001, 1);
+        assert_eq!(endpoint.silence(), Some(84));
     }
 
     #[test]
     fn a_token_that_grows_slowly_is_no_silence() {
         let mut endpoint = Endpoint::new(800, 0);
         observe(&mut endpoint, 0.04, 200);
-        assert_eq!(endpoint.silence(true), None);
+        assert_eq!(endpoint.silence(), None);
         observe(&mut endpoint, 0.0, 200);
-        assert_eq!(endpoint.silence(true), Some(200));
+        assert_eq!(endpoint.silence(), Some(200));
         let mut never = Endpoint::new(0, 0);
         observe(&mut never, 0.0, 200);
-        assert_eq!((never.silence(true), never.limit()), (None, None));
+        assert_eq!((never.silence(), never.limit()), (None, None));
     }
 
     #[test]
