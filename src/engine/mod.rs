@@ -25,6 +25,7 @@ pub mod frontend;
 pub mod hypothesis;
 pub mod model;
 pub mod network;
+pub mod refine;
 pub mod segment;
 pub mod stream;
 pub mod telling;
