@@ -123,7 +123,7 @@ fn take_finals(stream: &mut Stream, bar: &ProgressBar) -> Vec<Hypothesis> {
         match event {
             Event::Hypothesis(hypothesis) if hypothesis.is_final => finals.push(hypothesis),
             Event::Hypothesis(hypothesis) => bar.set_message(hypothesis.text),
-            Event::Token(_) | Event::Preview(_) | Event::Advanced { .. } => {}
+            Event::Token(_) | Event::Preview(_) | Event::Heard(_) | Event::Advanced { .. } => {}
         }
     }
     finals

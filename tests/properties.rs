@@ -141,6 +141,42 @@ fn a_piece_of_a_word_is_not_added_to_the_next() {
     assert!(single_words > 0, "no piece was a word");
 }
 
+/// Each final text comes with the frames of its own audio, and nothing else changes.
+#[test]
+fn an_utterance_s_audio_comes_with_its_text() {
+    let SharedModel { model, mut client, .. } = demo();
+    let audio = speech_with_pauses();
+    let mut frames = Vec::new();
+    Fbank::default().push(&FbankPlan::default(), &audio, &mut frames);
+    for options in [usual(800, 30_000), usual(800, 3000), usual(0, 0)] {
+        let without = events_of(&model, &mut client, options, &audio);
+        let with = events_of(&model, &mut client, StreamOptions { keep_frames: true, ..options }, &audio);
+        let (mut others, mut heard, mut end_ns) = (Vec::new(), None, 0);
+        for event in with {
+            match &event {
+                Event::Heard(one) => heard = Some(one.clone()),
+                Event::Hypothesis(last) if last.is_final => {
+                    let heard = heard.take().unwrap();
+                    assert!(heard.start_ns >= end_ns, "{} before {end_ns}", heard.start_ns);
+                    end_ns = heard.start_ns + heard.frames.len() as u64 / 80 * 10_000_000;
+                    let from = (heard.start_ns / 10_000_000) as usize * 80;
+                    assert!(frames[from..].starts_with(&heard.frames), "other frames from {} on", heard.start_ns);
+                    let (first, last) = (&last.tokens[0], &last.tokens[last.tokens.len() - 1]);
+                    // A token may lie across the place where an utterance that is too long is parted.
+                    let across_ns = if options.max_utterance_ms == 3000 { 300_000_000 } else { 0 };
+                    assert!(heard.start_ns <= first.start_ns + across_ns, "{} {first:?}", heard.start_ns);
+                    assert!(last.end_ns <= end_ns + 60_000_000 + across_ns, "{last:?} {end_ns}");
+                }
+                _ => {}
+            }
+            if !matches!(event, Event::Heard(_)) {
+                others.push(event);
+            }
+        }
+        assert_eq!(others, without);
+    }
+}
+
 #[test]
 fn single_samples_change_nothing() {
     let SharedModel { model, mut client, .. } = tiny();
@@ -498,6 +534,7 @@ fn assert_lawful(events: &[Event], samples: usize, what: &str) {
                 }
                 utterance += u64::from(hypothesis.is_final);
             }
+            Event::Heard(heard) => panic!("{what}: {heard:?} was not asked for"),
             Event::Preview(tokens) => {
                 assert!(!tokens.is_empty() && tokens.is_sorted_by_key(|token| token.start_ns), "{what}: {tokens:?}");
                 assert!(tokens.iter().all(|token| last_start <= token.start_ns && token.end_ns <= end_ns), "{what}");
@@ -601,7 +638,7 @@ fn no_token_fires_before_an_advance() {
                 }
                 // Its last piece has not fired yet.
                 Event::Preview(_) => told -= 1,
-                Event::Token(_) => {}
+                Event::Token(_) | Event::Heard(_) => {}
             }
         }
     }
@@ -621,7 +658,7 @@ fn no_token_starts_before_the_safe_time() {
                     let waited = first.fire_ns - first.start_ns > 600_000_000;
                     assert!(waited || token.start_ns >= safe, "{what}: {token:?} starts before {safe}");
                 }
-                Event::Hypothesis(_) | Event::Preview(_) => {}
+                Event::Hypothesis(_) | Event::Preview(_) | Event::Heard(_) => {}
             }
         }
     }

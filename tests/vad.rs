@@ -282,6 +282,7 @@ fn events_are_lawful() {
                     utterance += u64::from(hypothesis.is_final);
                 }
                 Event::Preview(tokens) => assert!(!tokens.is_empty(), "{what}"),
+                Event::Heard(heard) => panic!("{heard:?}"),
             }
         }
         let all_ns = audio.len() as u64 * 62_500;

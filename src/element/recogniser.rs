@@ -314,6 +314,7 @@ impl Recogniser {
         match event {
             Event::Token(token) => self.text.word(self.word(&token)),
             Event::Hypothesis(hypothesis) => self.hypothesis(&hypothesis),
+            Event::Heard(_) => {}
             Event::Preview(tokens) => {
                 let words = tokens.iter().map(|token| self.word(token)).collect();
                 self.text.preview(words);

@@ -83,6 +83,7 @@ impl Settings {
             max_utterance_ms: self.max_utterance_ms,
             spacing: self.engine_spacing(),
             preview: true,
+            keep_frames: false,
         })
     }
 

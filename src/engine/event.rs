@@ -17,6 +17,8 @@ pub struct StreamOptions {
     pub spacing: Spacing,
     /// Tell how an utterance may end before it does: [`Event::Preview`]. It takes a call of the decoder in each pause.
     pub preview: bool,
+    /// Give the frames of each utterance with its final text: [`Event::Heard`].
+    pub keep_frames: bool,
 }
 
 impl Default for StreamOptions {
@@ -27,6 +29,7 @@ impl Default for StreamOptions {
             max_utterance_ms: 30_000,
             spacing: Spacing::default(),
             preview: true,
+            keep_frames: false,
         }
     }
 }
@@ -42,6 +45,8 @@ pub enum Event {
     /// The utterance may end with these display tokens, which are not yet closed: nothing has been heard after them for
     /// 300 ms. The hypothesis that comes with them has them too. What is closed later takes their place.
     Preview(Vec<DisplayToken>),
+    /// The audio of the utterance whose final hypothesis comes next; one of more than 90 s has none.
+    Heard(Heard),
     /// The rows up to a time have been given out.
     Advanced {
         /// Up to here, at 60 ms a row from the utterance's start. A row's weight lies up to 17.5 ms before that.
@@ -51,4 +56,13 @@ pub enum Event {
         /// Where that one starts, if there is one: the end of the utterance will make it fire.
         waiting_ns: Option<u64>,
     },
+}
+
+/// The audio of an utterance, as a second pass reads it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Heard {
+    /// `[frames, 80]`: log mel energies, a frame each 10 ms.
+    pub frames: Vec<f32>,
+    /// When the first frame begins.
+    pub start_ns: u64,
 }

@@ -60,6 +60,11 @@ impl HeldFrames {
         self.first + (self.frames.len() / MEL_BINS) as u64
     }
 
+    /// Whether a frame has come and was not forgotten.
+    pub fn holds(&self, number: u64) -> bool {
+        (self.first..self.end()).contains(&number)
+    }
+
     /// The frames `from` to `to`, `[to - from, 80]`; those that are not held are left out.
     pub fn get(&self, from: u64, to: u64) -> &[f32] {
         let at = |number: u64| (number.clamp(self.first, self.end()) - self.first) as usize * MEL_BINS;
@@ -87,6 +92,7 @@ mod tests {
         assert_eq!((held.end(), held.sample_of(3)), (4, 480));
         let third = held.get(2, 3).to_vec();
         held.forget(2);
+        assert!(held.holds(2) && !held.holds(1) && !held.holds(4));
         assert_eq!((held.get(2, 3), held.get(0, 9).len()), (third.as_slice(), 2 * MEL_BINS));
         held.forget(9);
         assert_eq!((held.end(), held.get(0, 9).len()), (4, 0));

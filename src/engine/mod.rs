@@ -39,7 +39,7 @@ pub mod yaml;
 pub use chunk::ChunkSize;
 pub use counters::Counters;
 pub use error::{Error, Result};
-pub use event::{Event, StreamOptions};
+pub use event::{Event, Heard, StreamOptions};
 pub use hypothesis::{DisplayToken, Hypothesis, Piece};
 pub use model::Model;
 pub use network::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Network};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Result;
 use super::counters::Counters;
-use super::event::{Event, StreamOptions};
+use super::event::{Event, Heard, StreamOptions};
 use super::frames::HeldFrames;
 use super::hypothesis::Hypothesis;
 use super::model::Model;
@@ -54,6 +54,9 @@ enum Ending {
     /// The end of what was pushed.
     Finish,
 }
+
+/// The audio of a longer utterance is not kept: 90 s.
+const LONGEST_HEARD_SAMPLES: u64 = 1500 * SAMPLES_PER_STACK;
 
 /// The state of one audio stream.
 #[derive(Debug)]
@@ -246,6 +249,7 @@ impl Stream {
     fn end_of_call(&mut self) {
         self.telling.tell();
         if let Some(row) = self.utterance.limit() {
+            self.hear(self.utterance.cut_sample(row));
             self.telling.part(self.utterance.row_ns(row));
             self.utterance.part(row);
         }
@@ -259,6 +263,7 @@ impl Stream {
     }
 
     fn end_by_silence(&mut self, silent: u64) {
+        self.hear(self.utterance.heard_until(silent));
         self.telling.end_utterance();
         let lead_in = silent.min(LEAD_IN_ROWS) * SAMPLES_PER_STACK;
         let given_out = self.utterance.given_out();
@@ -269,6 +274,7 @@ impl Stream {
     }
 
     fn end_of_stream(&mut self) {
+        self.hear(self.samples());
         self.telling.end_utterance();
         if !self.open {
             self.tell_idle(self.frames.end());
@@ -301,6 +307,7 @@ impl Stream {
     }
 
     fn end_detected(&mut self) {
+        self.hear(self.utterance.given_out());
         self.telling.end_utterance();
         self.open = false;
         self.free = self.frames.at_sample(self.utterance.given_out());
@@ -333,6 +340,18 @@ impl Stream {
             self.free = frame;
             let until_ns = samples_to_ns(self.frames.sample_of(frame));
             self.advance(until_ns, until_ns, None);
+        }
+    }
+
+    /// The utterance's audio ends before sample `until`.
+    fn hear(&mut self, until: u64) {
+        if self.options.keep_frames && self.telling.has_text() {
+            let from = self.frames.at_sample(self.utterance.heard_from());
+            let end = self.frames.at_sample(until).min(self.frames.end());
+            if self.frames.holds(from) && from < end {
+                let frames = self.frames.get(from, end).to_vec();
+                self.telling.hear(Heard { frames, start_ns: samples_to_ns(self.frames.sample_of(from)) });
+            }
         }
     }
 
@@ -369,6 +388,8 @@ impl Stream {
     fn forget(&mut self) {
         let row =
             self.utterance.given_out().saturating_sub(LEAD_IN_ROWS * SAMPLES_PER_STACK).max(self.utterance.origin());
+        let longest = self.utterance.given_out().saturating_sub(LONGEST_HEARD_SAMPLES);
+        let row = if self.options.keep_frames { row.min(self.utterance.heard_from().max(longest)) } else { row };
         let utterance = self.fed.min(self.frames.at_sample(row));
         let detector = self.vad.as_ref().map(Vad::needed);
         let needed = match detector {

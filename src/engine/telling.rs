@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::detokenizer::Spacing;
-use super::event::Event;
+use super::event::{Event, Heard};
 use super::hypothesis::{Hypothesis, Piece, Recognised};
 
 /// What was recognised, and what of it has been told.
@@ -14,6 +14,8 @@ pub struct Telling {
     told: usize,
     advanced_ns: u64,
     safe_ns: u64,
+    /// The audio of the utterance that ends.
+    heard: Option<Heard>,
     events: VecDeque<Event>,
 }
 
@@ -27,6 +29,7 @@ impl Telling {
     pub fn reset(&mut self) {
         self.recognised.reset();
         self.events.clear();
+        self.heard = None;
         (self.told, self.advanced_ns, self.safe_ns) = (0, 0, 0);
     }
 
@@ -68,26 +71,33 @@ impl Telling {
         }
     }
 
+    /// The utterance ends, or is parted, with this audio.
+    pub fn hear(&mut self, heard: Heard) {
+        self.heard = Some(heard);
+    }
+
     /// Ends the utterance: tells of its last tokens, and of its final text.
     pub fn end_utterance(&mut self) {
         self.recognised.close();
         self.tell_tokens();
         if let Some(last) = self.recognised.finish() {
-            self.events.push_back(Event::Hypothesis(last));
+            self.tell_final(last);
         }
+        self.heard = None;
         self.told = 0;
     }
 
     /// Parts the utterance at `cut_ns`: what ends later goes to the next one.
     pub fn part(&mut self, cut_ns: u64) {
         if let Some(last) = self.recognised.split(cut_ns) {
-            self.events.push_back(Event::Hypothesis(last));
+            self.tell_final(last);
             // The tokens of the rest were told of as part of the utterance before; its text is new.
             self.told = self.hypothesis().tokens.len();
             if self.told > 0 {
                 self.events.push_back(Event::Hypothesis(self.hypothesis().clone()));
             }
         }
+        self.heard = None;
     }
 
     /// Tells how far the stream is: see [`Event::Advanced`]. Neither time goes back.
@@ -96,6 +106,11 @@ impl Telling {
         let safe_ns = self.recognised.open_start_ns().map_or(safe_ns, |open_ns| open_ns.min(safe_ns));
         self.safe_ns = self.safe_ns.max(safe_ns.min(self.advanced_ns));
         self.events.push_back(Event::Advanced { until_ns: self.advanced_ns, safe_ns: self.safe_ns, waiting_ns });
+    }
+
+    fn tell_final(&mut self, last: Hypothesis) {
+        self.events.extend(self.heard.take().map(Event::Heard));
+        self.events.push_back(Event::Hypothesis(last));
     }
 
     fn tell_tokens(&mut self) -> bool {

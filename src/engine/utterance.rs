@@ -10,9 +10,12 @@ use super::hypothesis::{Piece, Recognised};
 use super::model::Model;
 use super::network::{EncoderOutput, Network};
 use super::segment::endpoint::Endpoint;
-use super::time::{SAMPLES_PER_STACK, samples_to_ns, stack_time_ns};
+use super::time::{SAMPLES_PER_STACK, ns_to_samples, samples_to_ns, stack_time_ns};
 use super::timing::{Span, TokenTimes};
 use super::{Result, encoder};
+
+/// How much of the silence around an utterance belongs to its audio, in rows: 480 ms, as much as FunASR's detector leaves.
+const MARGIN_ROWS: u64 = 8;
 
 /// The time of a token that CIF fired.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,8 @@ pub struct Utterance {
     chunk_size: ChunkSize,
     /// The number of the sample at which the utterance begins.
     origin: u64,
+    /// The number of the sample before which all belongs to the utterance before.
+    own_from: u64,
     frontend: Frontend,
     chunker: Chunker,
     /// The front end has given out the last rows.
@@ -54,6 +59,7 @@ impl Utterance {
         Self {
             chunk_size: options.chunk_size,
             origin: 0,
+            own_from: 0,
             frontend: Frontend::default(),
             chunker: Chunker::new(options.chunk_size, FEATURE_DIM),
             flushed: false,
@@ -73,7 +79,7 @@ impl Utterance {
 
     /// Begins a new utterance at sample number `origin`.
     pub fn begin(&mut self, origin: u64) {
-        self.origin = origin;
+        (self.origin, self.own_from) = (origin, origin);
         self.frontend.reset();
         self.chunker.reset();
         self.flushed = false;
@@ -263,9 +269,34 @@ impl Utterance {
         samples_to_ns(self.origin) + stack_time_ns(row as i64, 0.0)
     }
 
+    /// The number of the sample before which nothing was said, but for a margin.
+    pub fn heard_from(&self) -> u64 {
+        // Speech goes on where an utterance was parted.
+        if self.is_detected || self.own_from != self.origin {
+            return self.own_from;
+        }
+        let speech = self.endpoint.speech_start().unwrap_or(self.given_out);
+        self.own_from.max(self.origin + speech.saturating_sub(MARGIN_ROWS) * SAMPLES_PER_STACK)
+    }
+
+    /// The number of the sample after which nothing was said, but for a margin, where it ends with `silent` rows of
+    /// silence.
+    pub fn heard_until(&self, silent: u64) -> u64 {
+        self.given_out().saturating_sub(silent.saturating_sub(MARGIN_ROWS) * SAMPLES_PER_STACK)
+    }
+
+    /// The number of the sample before which the audio belongs to what is parted off at the start of `row`: not to the
+    /// token that has begun and is not complete.
+    pub fn cut_sample(&self, row: u64) -> u64 {
+        let cut = self.origin + row * SAMPLES_PER_STACK;
+        let cut = self.times.onset_ns().map_or(cut, |onset_ns| cut.min(ns_to_samples(onset_ns)));
+        cut.max(self.own_from)
+    }
+
     /// Parts the utterance at the start of `row`: what follows is the next one. Speech goes on there, so the sum of alphas
     /// and the caches are kept, and nothing is decoded twice; only the positions start anew.
     pub fn part(&mut self, row: u64) {
+        self.own_from = self.cut_sample(row);
         let moved = self.given_out.saturating_sub(self.chunk_size.left() as u64);
         self.chunker.rebase(moved, |stack, features| {
             position::subtract(stack as u64 + 1, features);

@@ -96,6 +96,11 @@ impl Endpoint {
         Some(self.rows - (searched - lowest) as u64)
     }
 
+    /// The row of the first speech.
+    pub fn speech_start(&self) -> Option<u64> {
+        self.speech_start
+    }
+
     /// Goes on after a limit: the utterance now begins `rows` rows later, and row `speech` of the old counting is its
     /// first speech.
     pub fn rebase(&mut self, rows: u64, speech: u64) {
