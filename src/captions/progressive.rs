@@ -61,6 +61,23 @@ impl ProgressiveCaption {
         }
     }
 
+    /// The final words of an utterance take the place of those that were shown of it, where its caption is still there.
+    pub fn correct(&mut self, words: &[Word]) {
+        let (Some(first), Some(last), Some(open)) = (words.first(), words.last(), &self.open) else { return };
+        if open.start_ns() < first.start_ns || open.start_ns() > last.end_ns {
+            return;
+        }
+        let mut corrected = Self::new(self.shape);
+        words.iter().filter(|word| word.start_ns >= open.start_ns()).for_each(|word| corrected.word(word.clone()));
+        let Some(mut new) = corrected.open else { return };
+        if open.utterance_ended() {
+            new.end_utterance();
+        }
+        self.shown_words = self.shown_words.min(new.len());
+        self.open = Some(new);
+        self.previewed.clear();
+    }
+
     /// Shows words that may come next, until one comes or the utterance ends.
     pub fn preview(&mut self, words: Vec<Word>) {
         self.previewed = words;
@@ -127,6 +144,36 @@ mod tests {
 
     fn text(text: &str) -> Option<String> {
         Some(text.to_owned())
+    }
+
+    #[test]
+    fn the_final_words_take_the_place_of_those_shown() {
+        let words = |text: &str, start_ms: u64| -> Vec<Word> {
+            let word = |(i, c): (usize, char)| {
+                let start_ns = (start_ms + 100 * i as u64) * NS_PER_MS;
+                Word { text: c.to_string(), space_before: false, start_ns, end_ns: start_ns + 100 * NS_PER_MS }
+            };
+            text.chars().enumerate().map(word).collect()
+        };
+        let mut caption = ProgressiveCaption::new(NARROW);
+        speak(&mut caption, "今天天七很好", 1000);
+        assert_eq!(shown(&mut caption, 1800), text("今天天七\n很好"));
+        caption.end_utterance();
+        caption.correct(&words("今天天气很好", 1000));
+        assert_eq!(shown(&mut caption, 2400), text("今天天气\n很好"));
+        // It goes as it would have gone, and the next utterance begins anew.
+        speak(&mut caption, "我们", 2500);
+        assert_eq!(shown(&mut caption, 3000), text("我们"));
+        // What was corrected too late changes nothing.
+        caption.correct(&words("今天天地很好", 1000));
+        assert_eq!(shown(&mut caption, 3600), text("我们"));
+        // A caption that began within the utterance has its last words.
+        caption.end_utterance();
+        speak(&mut caption, "一二三四五六七八九十", 4000);
+        assert_eq!(shown(&mut caption, 5400), text("三四五六\n七八九十"));
+        caption.correct(&words("一二三四五六七八九百", 4000));
+        assert_eq!(shown(&mut caption, 6000), text("三四五六\n七八九百"));
+        assert_eq!(shown(&mut caption, 7200), None);
     }
 
     #[test]

@@ -12,13 +12,13 @@ use super::input::{Format, Item};
 use super::messages::{post_error, progress};
 use super::output::Outgoing;
 use super::properties::PROPERTIES;
-use super::recogniser::{Clients, Models, Recogniser};
+use super::models::{Clients, Models, Opened, Requests};
+use super::recogniser::Recogniser;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::task::Downstream;
-use crate::engine::{Error, Model, VadModel};
-use crate::runtime::registry::{self, GraphReports};
-use crate::runtime::{ModelRequest, SharedModel, SharedVad, VadRequest, vad};
+use crate::engine::Error;
+use crate::runtime::registry::GraphReports;
 use crate::scheduler::{Canceller, Queue};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -36,9 +36,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 struct Open {
     /// Counts the models that the element has opened: what is told of an earlier one is stale.
     number: u64,
-    request: (ModelRequest, Option<VadRequest>),
-    model: Arc<Model>,
-    vad: Option<Arc<VadModel>>,
+    requests: Requests,
+    models: Models,
     /// Taken by the recogniser while there is one.
     clients: Option<Clients>,
     cancellers: Vec<Canceller>,
@@ -57,6 +56,8 @@ pub struct ParaformerAsr {
     pub queue: Queue<Item>,
     pub format: Mutex<Format>,
     pub recogniser: Mutex<Option<Recogniser>>,
+    /// Breaks off the recogniser's wait for final texts.
+    refining: Mutex<Option<Canceller>>,
     pub downstream: Mutex<Downstream>,
     pub flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
     /// An error has ended the stream.
@@ -114,6 +115,7 @@ impl ObjectSubclass for ParaformerAsr {
             queue: Queue::default(),
             format: Mutex::default(),
             recogniser: Mutex::default(),
+            refining: Mutex::default(),
             downstream: Mutex::default(),
             flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
             failed: AtomicBool::new(false),
@@ -248,34 +250,26 @@ impl ParaformerAsr {
         };
         let settings = self.settings();
         settings.windows().map_err(failed)?;
-        let request = settings.requests();
-        let SharedModel { model, client, precision, rewrites, warnings } =
-            registry::open(&request.0).map_err(failed)?;
-        let shared_vad = request.1.as_ref().map(vad::open).transpose().map_err(failed)?;
+        let requests = Requests::of(&settings);
+        let Opened { models, clients, cancellers, precision, rewrites, warnings } = requests.open().map_err(failed)?;
         for warning in warnings {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
-        let loading = !client.is_settled();
-        let mut cancellers = vec![client.canceller()];
-        let (vad, vad_client) = match shared_vad {
-            Some(SharedVad { model, client }) => (Some(model), Some(client)),
-            None => (None, None),
-        };
-        cancellers.extend(vad_client.as_ref().map(|client| client.canceller()));
+        let loading = !clients.recognition.is_settled();
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let precision = precision.name();
-        let open = Open { number, request, model, vad, clients: None, cancellers, precision, rewrites, loading };
+        let open = Open { number, requests, models, clients: None, cancellers, precision, rewrites, loading };
         *self.lock(&self.open) = Some(open);
         if loading {
             progress(self, gst::ProgressType::Start, "loading the model");
             let weak = self.obj().downgrade();
-            client.when_loaded(move |result| {
+            clients.recognition.when_loaded(move |result| {
                 if let Some(element) = weak.upgrade() {
                     element.imp().loaded(number, result);
                 }
             });
         }
-        if let Some(client) = &vad_client {
+        if let Some(client) = &clients.vad {
             let weak = self.obj().downgrade();
             client.when_loaded(move |result| {
                 if let (Some(element), Err(error)) = (weak.upgrade(), result) {
@@ -285,7 +279,7 @@ impl ParaformerAsr {
         }
         // Only now: the calls above may come back at once, and take the same lock.
         if let Some(open) = self.lock(&self.open).as_mut() {
-            open.clients = Some(Clients { recognition: client, vad: vad_client });
+            open.clients = Some(clients);
         }
         Ok(())
     }
@@ -324,19 +318,18 @@ impl ParaformerAsr {
             gst::StateChangeError
         })?;
         // What is set in READY holds from here on.
-        let request = settings.requests();
-        if self.lock(&self.open).as_ref().is_none_or(|open| open.request != request) {
+        let requests = Requests::of(&settings);
+        if self.lock(&self.open).as_ref().is_none_or(|open| open.requests != requests) {
             self.close_model();
             self.open_model()?;
         }
         let mut open = self.lock(&self.open);
-        let taken = open.as_mut().and_then(|open| {
-            let models = Models { recognition: open.model.clone(), vad: open.vad.clone() };
-            Some((models, open.clients.take()?))
-        });
+        let taken = open.as_mut().and_then(|open| Some((open.models.clone(), open.clients.take()?)));
         drop(open);
         let Some((models, clients)) = taken else { return Err(gst::StateChangeError) };
-        *self.lock(&self.recogniser) = Some(Recogniser::new(models, clients, options, &settings));
+        let recogniser = Recogniser::new(models, clients, options, &settings, self.wake());
+        *self.lock(&self.refining) = Some(recogniser.canceller());
+        *self.lock(&self.recogniser) = Some(recogniser);
         *self.lock(&self.downstream) = Downstream::default();
         *self.lock(&self.format) = Format::default();
         *self.lock(&self.upstream) = None;
@@ -345,11 +338,23 @@ impl ParaformerAsr {
         Ok(())
     }
 
+    /// Makes the task collect final texts. Called from other threads.
+    fn wake(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let weak = self.obj().downgrade();
+        Arc::new(move || {
+            if let Some(element) = weak.upgrade() {
+                // Where the queue is released, what waits for them collects them.
+                let _ = element.imp().queue.push_waiting(Item::Refined, u64::MAX);
+            }
+        })
+    }
+
     /// Lets go of everything that waits.
     pub fn interrupt(&self) {
         if let Some(open) = &*self.lock(&self.open) {
             open.cancellers.iter().for_each(Canceller::cancel);
         }
+        self.lock(&self.refining).iter().for_each(Canceller::cancel);
         self.queue.release();
     }
 
@@ -357,6 +362,7 @@ impl ParaformerAsr {
         if let Some(open) = &*self.lock(&self.open) {
             open.cancellers.iter().for_each(Canceller::resume);
         }
+        self.lock(&self.refining).iter().for_each(Canceller::resume);
         self.queue.resume();
     }
 
@@ -367,6 +373,7 @@ impl ParaformerAsr {
             open.cancellers.iter().for_each(Canceller::resume);
             !open.loading
         });
+        self.lock(&self.refining).iter().for_each(Canceller::resume);
         if loaded && self.flow() != Err(gst::FlowError::Error) {
             recogniser.deadline = Some(Instant::now() + FAREWELL);
             while let Some(item) = self.queue.take_left() {
@@ -375,8 +382,9 @@ impl ParaformerAsr {
                 }
             }
             // Where the time is up, what is known becomes final as it is.
-            if recogniser.end_utterance().is_err() {
-                recogniser.abandon();
+            match recogniser.end_utterance() {
+                Ok(()) => recogniser.settle(),
+                Err(_) => recogniser.abandon(),
             }
             for item in recogniser.take_output() {
                 match item {

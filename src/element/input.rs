@@ -25,6 +25,8 @@ pub enum Item {
     Eos(gst::Event),
     /// The segment is at its end.
     SegmentDone(gst::Event),
+    /// Final texts are there to be collected.
+    Refined,
     /// Anything else that keeps its place in the order.
     Event(gst::Event),
 }

@@ -23,7 +23,9 @@ pub fn own(settings: &Settings) -> gst::ClockTime {
         (Output::Tokens, _) => TOKEN_MS,
         (Output::Captions, CaptionMode::Progressive) => 0,
         (Output::Captions, CaptionMode::Final) => {
-            u64::from(settings.shape.max_duration_ms) + u64::from(settings.endpoint_silence_ms)
+            // What is said of an utterance is known at its end.
+            let limit = settings.rewrites_finals().then_some(settings.max_utterance_ms).filter(|&limit_ms| limit_ms > 0);
+            u64::from(limit.unwrap_or(settings.shape.max_duration_ms)) + u64::from(settings.endpoint_silence_ms)
         }
     };
     gst::ClockTime::from_mseconds(model_ms + u64::from(settings.latency_ms) + text_ms)

@@ -3,6 +3,7 @@
 use gst::prelude::*;
 
 use super::imp;
+use crate::engine::refine::chain::Pass;
 use crate::engine::{DisplayToken, Error, Hypothesis};
 
 /// The name of the element messages that carry results.
@@ -17,11 +18,20 @@ pub struct Times {
 }
 
 /// The message for a hypothesis. `times` gives a token's times.
-pub fn result(hypothesis: &Hypothesis, min_confidence: f64, times: impl Fn(&DisplayToken) -> Times) -> gst::Structure {
+pub fn result(
+    hypothesis: &Hypothesis,
+    pass: Pass,
+    min_confidence: f64,
+    times: impl Fn(&DisplayToken) -> Times,
+) -> gst::Structure {
+    let pass = match pass {
+        Pass::Streaming => "streaming",
+        Pass::Offline => "offline",
+    };
     let mut builder = gst::Structure::builder(RESULT)
         .field("text", &hypothesis.text)
         .field("final", hypothesis.is_final)
-        .field("pass", "streaming")
+        .field("pass", pass)
         .field("utterance", hypothesis.utterance);
     if let (Some(first), Some(last)) = (hypothesis.tokens.first(), hypothesis.tokens.last()) {
         let (first, last) = (times(first), times(last));

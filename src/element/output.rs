@@ -15,6 +15,8 @@ pub enum Outgoing {
     Gap { start_ns: u64, end_ns: u64 },
     /// An element message.
     Message(gst::Structure),
+    /// Something that the user should know, and that stops nothing.
+    Warning(String),
     /// The property `current-text`.
     CurrentText(String),
 }

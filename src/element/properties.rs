@@ -149,6 +149,32 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             "Folder of a FSMN-VAD: it finds where utterances begin and end, and nothing else is \
              recognised (null: all is, and silence in it ends utterances)",
         ),
+        path(
+            "offline-model-path",
+            "Second pass model path",
+            "Folder of an offline Paraformer: at the end of each utterance it reads it again, and \
+             its text is the final one (null: the streaming text is)",
+        ),
+        path(
+            "punctuation-model-path",
+            "Punctuation model path",
+            "Folder of a CT-Transformer: it punctuates final text (null: no punctuation)",
+        ),
+        glib::ParamSpecString::builder("hotwords")
+            .nick("Hotwords")
+            .blurb(
+                "Words to be recognised, with spaces between, or @ and a file with one a line: a \
+                 second pass that takes hotwords expects them, and streaming text that sounds like \
+                 one is repaired",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("inverse-text-normalization")
+            .nick("Inverse text normalization")
+            .blurb("Write numbers as figures in final text")
+            .default_value(defaults.inverse_text_normalization)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecDouble::builder("min-confidence")
             .nick("Least confidence")
             .blurb("Tokens below are marked doubtful in messages, never hidden")

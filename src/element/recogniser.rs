@@ -8,16 +8,18 @@ use gst::prelude::*;
 use super::imp::CAT;
 use super::input::Item;
 use super::messages::{self, Times};
+use super::models::{Clients, Models};
 use super::output::Outgoing;
+use super::refine::{Clock, Final, Refiner};
 use super::settings::Settings;
 use super::text::TextOutput;
 use crate::captions::Word;
+use crate::engine::refine::chain::Pass;
+use crate::engine::refine::numbers::Incremental;
 use crate::engine::time::{ns_to_samples, samples_to_ns};
 use crate::engine::timeline::{LONGEST_FILL_NS, Placement, Timeline};
-use crate::engine::{
-    Counters, DisplayToken, Error, Event, Hypothesis, Model, Stream, StreamOptions, VadModel, VadNetwork,
-};
-use crate::scheduler::{RecognitionClient, VadClient};
+use crate::engine::{Counters, DisplayToken, Error, Event, Heard, Hypothesis, Stream, StreamOptions, VadNetwork};
+use crate::scheduler::Canceller;
 
 /// Silence is pushed in pieces of this many samples.
 const SILENCE: [f32; 1600] = [0.0; 1600];
@@ -28,18 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// An item that could not be processed: the reason, and the item where nothing of it was taken.
 pub struct Unfinished(pub Error, pub Option<Item>);
 
-/// The ways to the networks that a stream uses.
-pub struct Clients {
-    pub recognition: RecognitionClient,
-    pub vad: Option<VadClient>,
-}
-
-/// The models that a stream uses.
-pub struct Models {
-    pub recognition: Arc<Model>,
-    pub vad: Option<Arc<VadModel>>,
-}
-
 /// The state of one stream.
 pub struct Recogniser {
     stream: Stream,
@@ -47,6 +37,16 @@ pub struct Recogniser {
     timeline: Timeline,
     segment: gst::FormattedSegment<gst::ClockTime>,
     text: TextOutput,
+    refiner: Refiner,
+    /// Numbers in captions that are made as the words come.
+    numbers: Incremental,
+    /// The audio of the utterance whose final text comes next.
+    heard: Option<Heard>,
+    live: bool,
+    /// The last partial result: its utterance, and its text.
+    told: (u64, String),
+    /// Warnings about final texts that were given.
+    warned: Vec<String>,
     /// The next segment is a new one, whatever it says: a stream begins, or was flushed.
     begins: bool,
     min_confidence: f64,
@@ -59,12 +59,24 @@ pub struct Recogniser {
 
 impl Recogniser {
     /// At the start of a stream.
-    pub fn new(models: Models, clients: Clients, options: StreamOptions, settings: &Settings) -> Self {
+    pub fn new(
+        models: Models,
+        clients: Clients,
+        options: StreamOptions,
+        settings: &Settings,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
         let mut recogniser = Self {
             stream: match models.vad {
                 Some(vad) => Stream::with_vad(models.recognition, vad, options),
                 None => Stream::new(models.recognition, options),
             },
+            refiner: Refiner::new(clients.stages.clone(), settings, wake),
+            numbers: Incremental::default(),
+            heard: None,
+            live: false,
+            told: (0, String::new()),
+            warned: Vec::new(),
             clients,
             timeline: Timeline::default(),
             segment: gst::FormattedSegment::new(),
@@ -82,6 +94,7 @@ impl Recogniser {
     /// How long a call may wait for those of other live streams: a small part of the time allowed for processing. Files
     /// wait for nobody.
     pub fn set_live(&mut self, live: bool, settings: &Settings) {
+        self.live = live;
         let allowed = Duration::from_millis(settings.latency_ms.into());
         self.clients.recognition.set_patience(if live { LONGEST_WAIT.min(allowed / 5) } else { Duration::ZERO });
     }
@@ -91,10 +104,16 @@ impl Recogniser {
         self.text.set_shape(settings.shape);
         self.min_confidence = settings.min_confidence;
         self.partial_results = settings.partial_results;
+        for warning in self.refiner.apply(settings) {
+            self.text.output.push(Outgoing::Warning(warning));
+        }
+        self.text.set_deferring(self.refiner.rewrites());
     }
 
     /// Processes one item. What comes of it is then in [`take_output`](Self::take_output), also after an error.
     pub fn process(&mut self, item: Item) -> Result<(), Unfinished> {
+        let finals = self.refiner.collect(self.live);
+        self.finals(finals);
         let needs_end = match &item {
             Item::Audio { pts, skipped_ns, .. } => {
                 // What an earlier, interrupted item left to be done comes first.
@@ -106,7 +125,7 @@ impl Recogniser {
             Item::Gap { duration, .. } => duration.nseconds() > LONGEST_FILL_NS,
             Item::StreamStart(_) | Item::Caps | Item::Eos(_) | Item::SegmentDone(_) => true,
             Item::Segment(event) => self.is_new_segment(event),
-            Item::Event(_) => false,
+            Item::Event(_) | Item::Refined => false,
         };
         if needs_end && let Err(error) = self.end_utterance() {
             return Err(Unfinished(error, Some(item)));
@@ -115,6 +134,11 @@ impl Recogniser {
     }
 
     fn take(&mut self, item: Item) -> Result<(), Error> {
+        if matches!(item, Item::StreamStart(_) | Item::Eos(_) | Item::SegmentDone(_))
+            || matches!(&item, Item::Segment(event) if self.is_new_segment(event))
+        {
+            self.settle();
+        }
         match item {
             Item::Audio { samples, pts, skipped_ns } => {
                 let pts = self.time_of(pts, skipped_ns);
@@ -124,6 +148,8 @@ impl Recogniser {
             Item::StreamStart(event) => {
                 self.text.finish();
                 self.stream.reset();
+                self.refiner.reset();
+                self.told = (0, String::new());
                 self.timeline.reset();
                 self.begins = true;
                 self.text.output.push(Outgoing::Event(event));
@@ -135,6 +161,7 @@ impl Recogniser {
                 self.text.output.push(Outgoing::Event(event));
             }
             Item::Event(event) => self.text.output.push(Outgoing::Event(event)),
+            Item::Refined => {}
         }
         Ok(())
     }
@@ -155,11 +182,23 @@ impl Recogniser {
             last.is_final = true;
             self.hypothesis(&last);
         }
+        let finals = self.refiner.abandon();
+        self.finals(finals);
         self.text.finish();
+    }
+
+    /// Waits for the final texts that are still to come.
+    pub fn settle(&mut self) {
+        let finals = self.refiner.settle(self.live, self.deadline);
+        self.finals(finals);
     }
 
     /// Forgets everything but the segment's format: after a flush.
     pub fn reset(&mut self) {
+        self.refiner.reset();
+        self.numbers = Incremental::default();
+        self.heard = None;
+        self.told = (0, String::new());
         self.stream.reset();
         self.timeline.reset();
         self.text.reset();
@@ -175,6 +214,11 @@ impl Recogniser {
     pub fn newest_running_time(&self) -> Option<gst::ClockTime> {
         let newest_ns = self.timeline.pts_ns(samples_to_ns(self.stream.samples()));
         self.segment.to_running_time(gst::ClockTime::from_nseconds(newest_ns))
+    }
+
+    /// Breaks off the wait for final texts.
+    pub fn canceller(&self) -> Canceller {
+        self.refiner.canceller()
     }
 
     /// Gives the ways to the networks back.
@@ -312,49 +356,106 @@ impl Recogniser {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Token(token) => self.text.word(self.word(&token)),
+            Event::Token(token) => self.token(token),
             Event::Hypothesis(hypothesis) => self.hypothesis(&hypothesis),
-            Event::Heard(_) => {}
+            Event::Heard(heard) => self.heard = Some(heard),
             Event::Preview(tokens) => {
-                let words = tokens.iter().map(|token| self.word(token)).collect();
+                let words = tokens.iter().map(|token| word(token, &self.timeline)).collect();
                 self.text.preview(words);
             }
             Event::Advanced { until_ns, safe_ns, waiting_ns } => {
                 let waiting_ns = waiting_ns.filter(|_| self.text.may_wait());
-                let until_ns = self.timeline.pts_ns(until_ns);
-                let safe_ns = self.timeline.pts_ns(waiting_ns.map_or(safe_ns, |waiting_ns| waiting_ns.min(safe_ns)));
-                self.text.advance(until_ns, safe_ns);
+                let earliest_ns = [waiting_ns, self.numbers.held_start_ns()].into_iter().flatten().fold(safe_ns, u64::min);
+                self.text.advance(self.timeline.pts_ns(until_ns), self.timeline.pts_ns(earliest_ns));
             }
         }
     }
 
-    fn word(&self, token: &DisplayToken) -> Word {
-        Word {
-            text: token.text.clone(),
-            space_before: token.space_before,
-            start_ns: self.timeline.pts_ns(token.start_ns),
-            end_ns: self.timeline.pts_ns(token.end_ns),
+    fn token(&mut self, token: DisplayToken) {
+        // Captions that are finished one by one have their numbers as they come; others have them from the final text.
+        if !self.text.is_final() || !self.refiner.options().numbers {
+            return self.text.word(word(&token, &self.timeline));
         }
+        let mut tokens = Vec::new();
+        self.numbers.push(token, &mut tokens);
+        tokens.iter().for_each(|token| self.text.word(word(token, &self.timeline)));
     }
 
     fn hypothesis(&mut self, hypothesis: &Hypothesis) {
-        if hypothesis.is_final || self.partial_results {
-            let times = |token: &DisplayToken| self.times(token);
-            let message = messages::result(hypothesis, self.min_confidence, times);
-            self.text.output.push(Outgoing::Message(message));
+        if !hypothesis.is_final {
+            return self.partial(hypothesis);
         }
-        self.text.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
-        if hypothesis.is_final {
-            let end_ns = hypothesis.tokens.last().map_or(0, |token| self.timeline.pts_ns(token.end_ns));
-            self.text.end_utterance(end_ns);
+        let mut tokens = Vec::new();
+        self.numbers.finish(&mut tokens);
+        tokens.iter().for_each(|token| self.text.word(word(token, &self.timeline)));
+        let end_ns = hypothesis.tokens.last().map_or(0, |token| self.timeline.pts_ns(token.end_ns));
+        let clock = Clock { timeline: self.timeline.clone(), segment: self.segment.clone() };
+        let (utterance, heard) = (hypothesis.utterance, self.heard.take());
+        match self.refiner.refine(hypothesis, heard, clock) {
+            Some(now) => {
+                self.result(&now.refined.hypothesis, now.refined.pass, &now.clock);
+                self.text.end_utterance(utterance, end_ns);
+                self.text.corrected(utterance, words(&now));
+            }
+            None => {
+                if self.told != (utterance, hypothesis.text.clone()) {
+                    self.partial(&Hypothesis { is_final: false, ..hypothesis.clone() });
+                }
+                self.text.end_utterance(utterance, end_ns);
+                // A file's captions are the same however fast it is recognised.
+                let finals = match (self.live, self.text.is_final()) {
+                    (true, _) => Vec::new(),
+                    (false, true) => self.refiner.hold_back(),
+                    (false, false) => self.refiner.settle(false, self.deadline),
+                };
+                self.finals(finals);
+            }
         }
     }
 
-    fn times(&self, token: &DisplayToken) -> Times {
-        let pts = |ns| gst::ClockTime::from_nseconds(self.timeline.pts_ns(ns));
-        let (start, end) = (pts(token.start_ns), pts(token.end_ns));
-        let stream = |pts: gst::ClockTime| self.segment.to_stream_time(pts).unwrap_or(pts).nseconds();
-        let running = self.segment.to_running_time(start).unwrap_or(start).nseconds();
-        Times { start_ns: stream(start), end_ns: stream(end), running_ns: running }
+    fn partial(&mut self, hypothesis: &Hypothesis) {
+        self.told = (hypothesis.utterance, hypothesis.text.clone());
+        if self.partial_results {
+            let clock = Clock { timeline: self.timeline.clone(), segment: self.segment.clone() };
+            let message = messages::result(hypothesis, Pass::Streaming, self.min_confidence, |token| clock.times(token));
+            self.text.output.push(Outgoing::Message(message));
+        }
+        self.text.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
+    }
+
+    fn finals(&mut self, finals: Vec<Final>) {
+        for last in finals {
+            self.result(&last.refined.hypothesis, last.refined.pass, &last.clock);
+            self.text.corrected(last.refined.hypothesis.utterance, words(&last));
+            for warning in &last.refined.warnings {
+                if !self.warned.contains(warning) {
+                    self.warned.push(warning.clone());
+                    self.text.output.push(Outgoing::Warning(warning.clone()));
+                }
+            }
+        }
+    }
+
+    /// Tells the final text of an utterance.
+    fn result(&mut self, hypothesis: &Hypothesis, pass: Pass, clock: &Clock) {
+        let message = messages::result(hypothesis, pass, self.min_confidence, |token| clock.times(token));
+        self.text.output.push(Outgoing::Message(message));
+        // The text of a later utterance is shown already.
+        if hypothesis.utterance >= self.told.0 {
+            self.text.output.push(Outgoing::CurrentText(hypothesis.text.clone()));
+        }
+    }
+}
+
+fn words(last: &Final) -> Vec<Word> {
+    last.refined.hypothesis.tokens.iter().map(|token| word(token, &last.clock.timeline)).collect()
+}
+
+fn word(token: &DisplayToken, timeline: &Timeline) -> Word {
+    Word {
+        text: token.text.clone(),
+        space_before: token.space_before,
+        start_ns: timeline.pts_ns(token.start_ns),
+        end_ns: timeline.pts_ns(token.end_ns),
     }
 }

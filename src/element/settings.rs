@@ -1,15 +1,11 @@
 //! What the user sets, and what it asks of the engine and its runtime.
 
-use std::path::PathBuf;
-
 use gst::glib;
 use gst::prelude::*;
 
 use super::{CaptionMode, ExecutionProvider, Output, Precision, Spacing};
 use crate::captions::Shape;
 use crate::engine::{self, ChunkSize, StreamOptions, detokenizer};
-use crate::runtime::locate::Surroundings;
-use crate::runtime::{LibraryRequest, ModelRequest, Provider, VadRequest};
 
 /// What the user sets.
 #[derive(Debug, Clone)]
@@ -29,6 +25,10 @@ pub struct Settings {
     pub partial_results: bool,
     pub spacing: Spacing,
     pub vad_model_path: Option<String>,
+    pub punctuation_model_path: Option<String>,
+    pub offline_model_path: Option<String>,
+    pub hotwords: Option<String>,
+    pub inverse_text_normalization: bool,
     pub min_confidence: f64,
     pub max_queue_ms: u32,
     pub runtime_library: Option<String>,
@@ -54,6 +54,10 @@ impl Default for Settings {
             partial_results: true,
             spacing: Spacing::default(),
             vad_model_path: None,
+            punctuation_model_path: None,
+            offline_model_path: None,
+            hotwords: None,
+            inverse_text_normalization: true,
             min_confidence: 0.0,
             max_queue_ms: 5000,
             runtime_library: None,
@@ -83,8 +87,14 @@ impl Settings {
             max_utterance_ms: self.max_utterance_ms,
             spacing: self.engine_spacing(),
             preview: true,
-            keep_frames: false,
+            keep_frames: self.offline_model_path.is_some(),
         })
+    }
+
+    /// Whether final text is made when an utterance has ended, and not as it is spoken.
+    pub fn rewrites_finals(&self) -> bool {
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        [&self.offline_model_path, &self.punctuation_model_path, &self.hotwords].into_iter().any(given)
     }
 
     /// What stands between Chinese and English.
@@ -92,43 +102,6 @@ impl Settings {
         match self.spacing {
             Spacing::None => detokenizer::Spacing::None,
             Spacing::Space => detokenizer::Spacing::Space,
-        }
-    }
-
-    /// The models and the library that are asked for.
-    pub fn requests(&self) -> (ModelRequest, Option<VadRequest>) {
-        (self.model_request(plugin_folder()), self.vad_request(plugin_folder()))
-    }
-
-    /// `beside` is the plugin's folder.
-    fn model_request(&self, beside: Option<PathBuf>) -> ModelRequest {
-        use crate::runtime::Precision as Graphs;
-        ModelRequest {
-            source: Surroundings::of_process().locate(path(&self.model_path).as_deref()),
-            precision: match self.precision {
-                Precision::Auto => Graphs::Auto,
-                Precision::Int8 => Graphs::Int8,
-                Precision::Int8Exact => Graphs::Int8Exact,
-                Precision::Float32 => Graphs::Float32,
-            },
-            library: self.library_request(beside),
-        }
-    }
-
-    fn vad_request(&self, beside: Option<PathBuf>) -> Option<VadRequest> {
-        let library = self.library_request(beside);
-        path(&self.vad_model_path).map(|directory| VadRequest { directory, library })
-    }
-
-    fn library_request(&self, beside: Option<PathBuf>) -> LibraryRequest {
-        LibraryRequest {
-            path: path(&self.runtime_library),
-            beside,
-            threads: self.threads as usize,
-            provider: match self.execution_provider {
-                ExecutionProvider::Cpu => Provider::Cpu,
-                ExecutionProvider::Cuda => Provider::Cuda,
-            },
         }
     }
 
@@ -165,6 +138,10 @@ impl Settings {
             "partial-results" => self.partial_results = value.get()?,
             "spacing" => self.spacing = value.get()?,
             "vad-model-path" => self.vad_model_path = text(value),
+            "punctuation-model-path" => self.punctuation_model_path = text(value),
+            "offline-model-path" => self.offline_model_path = text(value),
+            "hotwords" => self.hotwords = text(value),
+            "inverse-text-normalization" => self.inverse_text_normalization = value.get()?,
             "min-confidence" => self.min_confidence = value.get()?,
             "max-queue-time" => self.max_queue_ms = value.get()?,
             "runtime-library" => self.runtime_library = text(value),
@@ -196,6 +173,10 @@ impl Settings {
             "partial-results" => self.partial_results.to_value(),
             "spacing" => self.spacing.to_value(),
             "vad-model-path" => self.vad_model_path.to_value(),
+            "punctuation-model-path" => self.punctuation_model_path.to_value(),
+            "offline-model-path" => self.offline_model_path.to_value(),
+            "hotwords" => self.hotwords.to_value(),
+            "inverse-text-normalization" => self.inverse_text_normalization.to_value(),
             "min-confidence" => self.min_confidence.to_value(),
             "max-queue-time" => self.max_queue_ms.to_value(),
             "runtime-library" => self.runtime_library.to_value(),
@@ -207,15 +188,4 @@ impl Settings {
 
 fn text(value: &glib::Value) -> Option<String> {
     value.get::<Option<String>>().ok().flatten()
-}
-
-/// A path; none where the text is empty.
-fn path(text: &Option<String>) -> Option<PathBuf> {
-    text.as_ref().filter(|text| !text.is_empty()).map(PathBuf::from)
-}
-
-/// The folder that the plugin's file lies in.
-fn plugin_folder() -> Option<PathBuf> {
-    let plugin = gst::Registry::get().find_plugin("paraformer")?;
-    plugin.filename()?.parent().map(Into::into)
 }

@@ -166,6 +166,7 @@ impl ParaformerAsr {
                 );
             }
             Outgoing::Message(structure) => self.post(structure),
+            Outgoing::Warning(text) => gst::element_imp_warning!(self, gst::StreamError::Failed, ("{text}")),
             Outgoing::CurrentText(text) => self.show(text),
         }
         // The segment and the language go out as soon as they can: a muxer waits for them.

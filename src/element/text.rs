@@ -15,9 +15,44 @@ enum Mode {
     Progressive,
 }
 
+/// Captions that are made of final text alone: what becomes of an utterance is not known before its end.
+#[derive(Debug, Default)]
+struct Deferred {
+    wanted: bool,
+    /// Of this utterance, whose first word begins here. It is as it was wanted when the utterance began.
+    open: Option<(bool, u64)>,
+    /// The numbers of the utterances that have ended and whose final text is to come, and where they begin.
+    waiting: VecDeque<(u64, u64)>,
+}
+
+impl Deferred {
+    /// Takes the start of a word; whether its utterance is deferred.
+    fn word(&mut self, start_ns: u64) -> bool {
+        self.open.get_or_insert((self.wanted, start_ns)).0
+    }
+
+    /// The utterance of this number ends; whether it is deferred.
+    fn end(&mut self, utterance: u64) -> bool {
+        match self.open.take() {
+            Some((true, start_ns)) => {
+                self.waiting.push_back((utterance, start_ns));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Before this there is no text to come.
+    fn earliest_ns(&self) -> Option<u64> {
+        let open = self.open.filter(|open| open.0).map(|open| open.1);
+        self.waiting.front().map(|waiting| waiting.1).or(open)
+    }
+}
+
 /// The text of one stream, on its way out. Times are PTS, in ns.
 pub struct TextOutput {
     mode: Mode,
+    deferred: Deferred,
     finals: FinalCaptions,
     progressive: ProgressiveCaption,
     /// Where utterances end whose `rstranscribe/final-transcript` waits for their last caption.
@@ -33,12 +68,14 @@ pub struct TextOutput {
 impl TextOutput {
     /// At the start of a stream.
     pub fn new(settings: &Settings) -> Self {
+        let mode = match (settings.output, settings.caption_mode) {
+            (OutputKind::Tokens, _) => Mode::Tokens,
+            (OutputKind::Captions, CaptionMode::Final) => Mode::Final,
+            (OutputKind::Captions, CaptionMode::Progressive) => Mode::Progressive,
+        };
         Self {
-            mode: match (settings.output, settings.caption_mode) {
-                (OutputKind::Tokens, _) => Mode::Tokens,
-                (OutputKind::Captions, CaptionMode::Final) => Mode::Final,
-                (OutputKind::Captions, CaptionMode::Progressive) => Mode::Progressive,
-            },
+            mode,
+            deferred: Deferred::default(),
             finals: FinalCaptions::new(settings.shape),
             progressive: ProgressiveCaption::new(settings.shape),
             transcript_ends: VecDeque::new(),
@@ -72,10 +109,22 @@ impl TextOutput {
         self.gap(pts_ns);
     }
 
+    /// Whether captions are made of words as they come, to be finished one by one.
+    pub fn is_final(&self) -> bool {
+        self.mode == Mode::Final
+    }
+
+    /// From the next utterance on, final captions are made of [`corrected`](Self::corrected) text alone, or not.
+    pub fn set_deferring(&mut self, wanted: bool) {
+        self.deferred.wanted = wanted && self.mode == Mode::Final;
+    }
+
     /// Takes a word.
     pub fn word(&mut self, word: Word) {
+        let deferred = self.deferred.word(word.start_ns);
         match self.mode {
             Mode::Tokens => self.output.text(word.text, word.start_ns, word.end_ns),
+            Mode::Final if deferred => {}
             Mode::Final => self.finals.word(word),
             Mode::Progressive => self.progressive.word(word),
         }
@@ -87,12 +136,29 @@ impl TextOutput {
         self.progressive.preview(words);
     }
 
-    /// An utterance with text has ended; its last word ends at `end_ns`.
-    pub fn end_utterance(&mut self, end_ns: u64) {
+    /// The utterance of this number, which has text, has ended; its last word ends at `end_ns`.
+    pub fn end_utterance(&mut self, utterance: u64, end_ns: u64) {
+        if self.deferred.end(utterance) {
+            return;
+        }
         self.finals.end_utterance();
         self.utterance_ended = true;
         self.transcript_ends.push_back(end_ns);
         self.release();
+    }
+
+    /// The final words of an utterance that has ended.
+    pub fn corrected(&mut self, utterance: u64, words: Vec<Word>) {
+        if self.mode == Mode::Progressive {
+            self.progressive.correct(&words);
+        }
+        if self.deferred.waiting.pop_front_if(|waiting| waiting.0 == utterance).is_some() {
+            let end_ns = words.iter().map(|word| word.end_ns).max();
+            words.into_iter().for_each(|word| self.finals.word(word));
+            self.finals.end_utterance();
+            self.transcript_ends.extend(end_ns);
+            self.release();
+        }
     }
 
     /// Rows up to `until_ns` have been given out, and no word starts before `safe_ns` any more.
@@ -112,6 +178,7 @@ impl TextOutput {
 
     /// There is no word up to `end_ns`; what is held and lies before it goes out.
     pub fn gap(&mut self, end_ns: u64) {
+        let end_ns = self.deferred.earliest_ns().map_or(end_ns, |earliest_ns| earliest_ns.min(end_ns));
         self.finals.advance(end_ns);
         self.release();
         self.output.gap(self.finals.earliest_ns().map_or(end_ns, |earliest_ns| earliest_ns.min(end_ns)));
@@ -122,6 +189,7 @@ impl TextOutput {
         self.finals.finish();
         self.release();
         self.progressive.reset();
+        (self.deferred.open, self.deferred.waiting) = (None, VecDeque::new());
         // Whatever an overlay has not shown of them, the utterances are over.
         let ends = self.transcript_ends.drain(..).count();
         (0..ends).for_each(|_| self.end_transcript());
@@ -132,6 +200,7 @@ impl TextOutput {
         self.finals.reset();
         self.progressive.reset();
         self.transcript_ends.clear();
+        (self.deferred.open, self.deferred.waiting) = (None, VecDeque::new());
         self.shown_ns = 0;
         self.utterance_ended = false;
         self.output.reset();

@@ -1,13 +1,16 @@
 //! The only place with threads: who runs the networks, and for whom.
 
+pub mod background;
 pub mod calls;
 pub mod gate;
+pub mod mailbox;
 mod pending;
 pub mod queue;
 pub mod slot;
 pub mod worker;
 
 pub use calls::{RecognitionClient, RecognitionWorker, VadClient, VadWorker};
+pub use mailbox::Mailbox;
 pub use queue::Queue;
 pub use slot::Canceller;
 

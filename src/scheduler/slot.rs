@@ -23,13 +23,20 @@ struct State<T> {
 #[derive(Clone)]
 pub struct Canceller(Arc<dyn Cancel>);
 
-/// A slot, whatever its result.
-trait Cancel: Send + Sync {
+/// What waits can be broken off.
+pub(super) trait Cancel: Send + Sync {
+    /// Breaks off.
     fn cancel(&self);
+    /// Lets through again.
     fn resume(&self);
 }
 
 impl Canceller {
+    /// Of the waits for anything that can be broken off.
+    pub(super) fn of(what: Arc<dyn Cancel>) -> Self {
+        Self(what)
+    }
+
     /// Of the waits for a slot.
     pub(super) fn new<T: Send + 'static>(slot: Arc<Slot<T>>) -> Self {
         Self(slot)
