@@ -338,17 +338,6 @@ impl ParaformerAsr {
         Ok(())
     }
 
-    /// Makes the task collect final texts. Called from other threads.
-    fn wake(&self) -> Arc<dyn Fn() + Send + Sync> {
-        let weak = self.obj().downgrade();
-        Arc::new(move || {
-            if let Some(element) = weak.upgrade() {
-                // Where the queue is released, what waits for them collects them.
-                let _ = element.imp().queue.push_waiting(Item::Refined, u64::MAX);
-            }
-        })
-    }
-
     /// Lets go of everything that waits.
     pub fn interrupt(&self) {
         if let Some(open) = &*self.lock(&self.open) {
@@ -375,7 +364,7 @@ impl ParaformerAsr {
         });
         self.lock(&self.refining).iter().for_each(Canceller::resume);
         if loaded && self.flow() != Err(gst::FlowError::Error) {
-            recogniser.deadline = Some(Instant::now() + FAREWELL);
+            recogniser.set_deadline(Instant::now() + FAREWELL);
             while let Some(item) = self.queue.take_left() {
                 if recogniser.process(item).is_err() {
                     break;

@@ -12,6 +12,7 @@ mod output;
 mod properties;
 mod recogniser;
 mod refine;
+mod results;
 mod settings;
 mod stats;
 mod task;

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_WAITING: usize = 4;
 
 /// The clock of an utterance: audio that comes later may have another.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Clock {
     pub timeline: Timeline,
     pub segment: gst::FormattedSegment<gst::ClockTime>,

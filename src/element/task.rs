@@ -1,5 +1,6 @@
 //! The source pad: the task that recognises, and what it hands on downstream and to the bus.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::{CAT, ParaformerAsr};
+use super::input::Item;
 use super::messages::post_error;
 use super::output::Outgoing;
 use super::recogniser::Unfinished;
@@ -84,11 +86,11 @@ impl ParaformerAsr {
         };
         let started = Instant::now();
         let audio_ns = item.duration_ns();
-        let (settings, live) = (self.settings(), audio_ns > 0 && self.upstream().0);
+        let (settings, live) = (self.settings(), (audio_ns > 0).then(|| self.upstream().0));
         let mut guard = self.lock(&self.recogniser);
         let Some(recogniser) = guard.as_mut() else { return };
         recogniser.apply(&settings);
-        recogniser.set_live(live, &settings);
+        live.into_iter().for_each(|live| recogniser.set_live(live, &settings));
         let result = recogniser.process(item);
         if matches!(&result, Err(Unfinished(error, _)) if *error != Error::Cancelled) {
             recogniser.abandon();
@@ -241,6 +243,17 @@ impl ParaformerAsr {
             }
         }
         self.srcpad.push(buffer)
+    }
+
+    /// What makes the task collect final texts. Called from other threads.
+    pub fn wake(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let weak = self.obj().downgrade();
+        Arc::new(move || {
+            if let Some(element) = weak.upgrade() {
+                // Where the queue is released, whoever waits for the texts collects them.
+                let _ = element.imp().queue.push_waiting(Item::Refined, u64::MAX);
+            }
+        })
     }
 
     // The bus.
