@@ -16,21 +16,13 @@ pub struct Thresholds {
     pub max_mean_cost: u32,
     /// A stretch that is not doubtful is repaired where it differs in tones alone and has at least so many characters.
     pub min_sure_characters: usize,
-    /// The same where the tones are equal too.
-    pub min_homophone_characters: usize,
     /// Nothing is repaired across a longer pause between two characters.
     pub max_pause_ms: u64,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self {
-            doubtful_confidence: 0.7,
-            max_mean_cost: 20,
-            min_sure_characters: 3,
-            min_homophone_characters: 2,
-            max_pause_ms: 500,
-        }
+        Self { doubtful_confidence: 0.7, max_mean_cost: 20, min_sure_characters: 3, max_pause_ms: 500 }
     }
 }
 
@@ -111,8 +103,7 @@ impl Repair {
 
     /// Whether a stretch is near and doubtful enough.
     fn is_repair(&self, candidate: &Candidate, tokens: &[DisplayToken]) -> bool {
-        let Thresholds { doubtful_confidence, max_mean_cost, min_sure_characters, min_homophone_characters, .. } =
-            self.thresholds;
+        let Thresholds { doubtful_confidence, max_mean_cost, min_sure_characters, .. } = self.thresholds;
         let (units, difference) = (candidate.found.ends.len(), candidate.found.difference);
         let stretch = &tokens[candidate.range()];
         if same_text(&candidate.replacement, stretch) {
@@ -123,8 +114,7 @@ impl Repair {
             return true;
         }
         let only_letters = stretch.iter().all(|token| token.text.is_ascii());
-        let enough = if difference.tones == 0 { min_homophone_characters } else { min_sure_characters };
-        difference.sounds == 0 && (only_letters || units >= enough)
+        difference.sounds == 0 && (only_letters || units >= min_sure_characters)
     }
 
     /// The hotword as display tokens.

@@ -3,6 +3,9 @@
 //! The confusions are those that Chinese input methods offer as fuzzy pinyin, and the stops and affricates that differ in
 //! aspiration alone. Costs are in hundredths of a syllable.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use pinyin::ToPinyinMulti;
 
 /// What a different tone costs.
@@ -38,9 +41,37 @@ const CONFUSED_RIMES: [(&str, &str, u32); 5] =
 const H_AND_F_RIMES: [(&str, &str); 7] =
     [("u", "u"), ("ua", "a"), ("uo", "o"), ("ui", "ei"), ("un", "en"), ("uan", "an"), ("uang", "ang")];
 
+/// What a reading costs that is not usual: 提 is read shi in one old word.
+const RARE_COST: u32 = 20;
+
+/// The usual readings of characters beside the first of the dictionary, where they differ in more than the tone.
+const USUAL_READINGS: &str = "\
+    了liao 着zhao 着zhuo 地de 的di 行hang 会kuai 长chang 重chong 都du 还huan 没mo 说shui 觉jiao 乐yue \
+    单shan 单chan 朝zhao 藏zang 曾zeng 查zha 差chai 差ci 传zhuan 弹tan 调tiao 度duo 恶wu 佛fo 给ji 盖ge \
+    合ge 系ji 降xiang 角jue 校jiao 解xie 卡qia 壳qiao 六lu 露lou 绿lu 率shuai 模mu 脉mo 秘bi 弄long 朴piao \
+    朴po 奇ji 强jiang 区ou 仇qiu 塞se 厦xia 什shi 省xing 石dan 食si 术zhu 属zhu 数shuo 宿xiu 提di 拓ta 尾yi \
+    尉yu 吓he 巷hang 血xie 咽ye 叶xie 万mo 遗wei 员yun 择zhai 扎za 折she 粘nian 种chong 爪zhua 著zhuo 阿e \
+    柏bo 伯bai 薄bo 剥bao 堡pu 便pian 泊bo 参shen 参cen 车ju 称chen 澄deng 臭xiu 畜xu 大dai 囤tun 番pan \
+    否pi 龟qiu 龟jun 虹jiang 贾gu 劲jing 圈juan 嚼jiao 勒le 俩liang 陆liu 落lao 落la 埋man 娜nuo 那nei \
+    哪nei 这zhei 泌bi 拗niu 炮bao 屏bing 曝bao 栖xi 稽qi 色shai 刹cha 杉sha 盛cheng 似si 熟shou 覃qin \
+    洗xian 纤qian 吁yu 钥yue 轧zha 轧ga 颤zhan 幢zhuang 蕃bo 蚌beng 铅yan 隗wei 缪miao 缪miu 瞿ju 召shao \
+    祭zhai 翟zhai 伽jia 伽qie 褚zhu 晟sheng 郗chi 莘xin 茜xi 桔jie 溪qi 呆ai 骠piao 歙xi 枞zong 侗tong \
+    町ding 莞wan 浒xu 嘚dei 得dei 呢ni 咯lo 咳hai 沈chen 抹ma 摩ma 牟mu 疟yao 削xiao 鹄hu 氏zhi 尿sui \
+    溺niao 迫pai 烙luo 络lao 雀qiao 约yao 蛤ge 芥gai 冯ping 夹ga 乾gan 驮duo 魄tuo";
+
+/// [`USUAL_READINGS`] as pairs.
+static USUAL: LazyLock<HashSet<(char, &str)>> = LazyLock::new(|| {
+    let pair = |entry: &'static str| Some((entry.chars().next()?, entry.trim_start_matches(|c: char| !c.is_ascii())));
+    USUAL_READINGS.split(' ').filter_map(pair).collect()
+});
+
 /// One reading: initial, rime, tone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syllable {
+    /// Whether it is not a usual reading of its character.
+    rare: bool,
+    /// `zhuang`: initial and rime.
+    letters: &'static str,
     /// `zh`, or empty.
     initial: &'static str,
     /// `uang`, with `ü`.
@@ -57,7 +88,7 @@ impl Syllable {
             _ => (text, 0),
         };
         let initial = INITIALS.into_iter().find(|&initial| letters.starts_with(initial)).unwrap_or("");
-        Self { initial, rime: &letters[initial.len()..], tone }
+        Self { initial, rime: &letters[initial.len()..], tone, letters, rare: false }
     }
 
     /// What is equal for all syllables that [`cost`](Self::cost) can compare.
@@ -121,7 +152,12 @@ impl Difference {
 /// All readings of a character; none where it is not Chinese.
 pub fn readings(character: char) -> Vec<Syllable> {
     let all = character.to_pinyin_multi().into_iter().flatten();
-    all.map(|reading| Syllable::parse(reading.with_tone_num_end())).collect()
+    let mut all: Vec<Syllable> = all.map(|reading| Syllable::parse(reading.with_tone_num_end())).collect();
+    let Some(first) = all.first().copied() else { return all };
+    for reading in &mut all {
+        reading.rare = reading.letters != first.letters && !USUAL.contains(&(character, reading.letters));
+    }
+    all
 }
 
 /// The least difference between a reading of one and a reading of the other; none where none are confused.
@@ -129,7 +165,8 @@ pub fn difference(some: &[Syllable], others: &[Syllable]) -> Option<Difference> 
     let pairs = some.iter().flat_map(|one| others.iter().map(move |other| (*one, *other)));
     pairs
         .filter_map(|(one, other)| {
-            Some(Difference { sounds: one.sound_cost(other)?, tones: u32::from(one.tone != other.tone) })
+            let rare = RARE_COST * (u32::from(one.rare) + u32::from(other.rare));
+            Some(Difference { sounds: one.sound_cost(other)? + rare, tones: u32::from(one.tone != other.tone) })
         })
         .min_by_key(|difference| (difference.cost(), *difference))
 }
@@ -168,7 +205,7 @@ mod tests {
             ('班', '盘', Some((50, 1))),
             ('热', '乐', Some((50, 0))),
             ('鱼', '雨', Some((0, 1))),
-            ('绿', '路', None),
+            ('铝', '鲁', None),
             ('女', '旅', Some((30, 0))),
             ('你', '好', None),
             ('元', '云', None),
@@ -186,8 +223,18 @@ mod tests {
         assert_eq!(between('长', '掌'), Some((0, 0)));
         assert_eq!(between('单', '善'), Some((0, 0)));
         assert_eq!(between('生', '胜'), Some((0, 0)));
+        assert_eq!(between('提', '实'), Some((20, 0)));
         assert_eq!(readings('a'), []);
         assert_eq!(readings('。'), []);
+    }
+
+    #[test]
+    fn every_usual_reading_is_one() {
+        for &(character, letters) in USUAL.iter() {
+            let all = readings(character);
+            assert!(all.iter().skip(1).any(|one| one.letters == letters && !one.rare), "{character}{letters}");
+            assert_ne!(all[0].letters, letters, "{character} is read {letters} first");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! sorted tables.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::syllable::{Difference, Syllable, difference, readings};
 use super::unit::{Heard, Unit, letters};
@@ -40,6 +41,8 @@ pub struct Trie {
 struct Node {
     /// The character that leads here; none for a word.
     character: Option<(char, Box<[Syllable]>)>,
+    /// Its edges in the table of characters.
+    edges: Range<u32>,
     /// The hotword that ends here.
     hotword: Option<u32>,
 }
@@ -72,6 +75,12 @@ impl Trie {
         trie.characters.sort_unstable();
         trie.characters.dedup();
         trie.words.sort_unstable();
+        let mut edges = 0;
+        for same_parent in trie.characters.chunk_by(|one, other| one.0 == other.0) {
+            let first = edges;
+            edges += same_parent.len() as u32;
+            trie.nodes[same_parent[0].0 as usize].edges = first..edges;
+        }
         trie
     }
 
@@ -102,10 +111,11 @@ impl Trie {
     /// one before without a pause.
     pub fn find(&self, text: &[Heard], linked: &[bool]) -> Vec<Match> {
         let classes = text.iter().map(|token| self.classes_of(token)).collect();
-        let mut search = Search { trie: self, text, linked, classes, start: 0, ends: Vec::new(), found: Vec::new() };
+        let (path, children, found) = (Vec::new(), Vec::new(), Vec::new());
+        let mut search = Search { trie: self, text, linked, classes, start: 0, path, children, found };
         for start in 0..text.len() {
             search.start = start;
-            search.visit(ROOT, start, Difference::default());
+            search.visit(ROOT, start);
         }
         search.found
     }
@@ -119,17 +129,18 @@ impl Trie {
         classes
     }
 
-    /// The nodes below one, by characters of some classes, each once.
-    fn below(&self, node: u32, classes: &[u16]) -> Vec<u32> {
-        let mut children = Vec::new();
+    /// Appends the nodes below one by characters of some classes, each once.
+    fn below(&self, node: u32, classes: &[u16], children: &mut Vec<u32>) {
+        let Range { start, end } = self.nodes[node as usize].edges;
+        let (edges, first_child) = (&self.characters[start as usize..end as usize], children.len());
         for &class in classes {
-            let first = self.characters.partition_point(|edge| (edge.0, edge.1) < (node, class));
-            let edges = self.characters[first..].iter().take_while(|edge| (edge.0, edge.1) == (node, class));
-            children.extend(edges.map(|edge| edge.2));
+            let first = edges.partition_point(|edge| edge.1 < class);
+            for edge in edges[first..].iter().take_while(|edge| edge.1 == class) {
+                if !children[first_child..].contains(&edge.2) {
+                    children.push(edge.2);
+                }
+            }
         }
-        children.sort_unstable();
-        children.dedup();
-        children
     }
 
     /// The node below one by a word.
@@ -145,40 +156,39 @@ struct Search<'a> {
     linked: &'a [bool],
     classes: Vec<Vec<u16>>,
     start: usize,
-    ends: Vec<usize>,
+    /// The nodes on the way, and for each the token after its last one.
+    path: Vec<(u32, usize)>,
+    /// The nodes still to be visited, of all that are on the way.
+    children: Vec<u32>,
     found: Vec<Match>,
 }
 
 impl Search<'_> {
-    /// Goes on at token `at`, below `node`.
-    fn visit(&mut self, node: u32, at: usize, difference: Difference) {
-        let trie = self.trie;
-        if let Some(word) = trie.nodes[node as usize].hotword {
-            self.found.push(Match { word, start: self.start, ends: self.ends.clone(), difference });
+    /// Goes on at token `at`, below `node`. The classes alone lead the way: few ways that they allow end at a hotword,
+    /// and what these cost is seen then.
+    fn visit(&mut self, node: u32, at: usize) {
+        if let Some(word) = self.trie.nodes[node as usize].hotword {
+            self.take(word);
         }
         if at >= self.text.len() || (at > self.start && !self.linked[at]) {
             return;
         }
         match &self.text[at] {
-            Heard::Character(character, readings) => {
-                for child in trie.below(node, &self.classes[at]) {
-                    let Some((wanted, others)) = &trie.nodes[child as usize].character else { continue };
-                    let step = match wanted == character {
-                        true => Some(Difference::default()),
-                        false => self::difference(readings, others),
-                    };
-                    if let Some(step) = step {
-                        self.step(child, at + 1, difference.plus(step));
-                    }
+            Heard::Character(..) => {
+                let first = self.children.len();
+                self.trie.below(node, &self.classes[at], &mut self.children);
+                for child in first..self.children.len() {
+                    self.step(self.children[child], at + 1);
                 }
+                self.children.truncate(first);
             }
-            Heard::Letters(_) => self.visit_words(node, at, difference),
+            Heard::Letters(_) => self.visit_words(node, at),
             Heard::Other => {}
         }
     }
 
     /// Joins the words from token `at` on.
-    fn visit_words(&mut self, node: u32, at: usize, difference: Difference) {
+    fn visit_words(&mut self, node: u32, at: usize) {
         let mut joined = String::new();
         for next in at..self.text.len() {
             let Heard::Letters(letters) = &self.text[next] else { break };
@@ -187,15 +197,30 @@ impl Search<'_> {
                 break;
             }
             if let Some(child) = self.trie.below_word(node, &joined) {
-                self.step(child, next + 1, difference);
+                self.step(child, next + 1);
             }
         }
     }
 
-    fn step(&mut self, child: u32, at: usize, difference: Difference) {
-        self.ends.push(at);
-        self.visit(child, at, difference);
-        self.ends.pop();
+    fn step(&mut self, child: u32, at: usize) {
+        self.path.push((child, at));
+        self.visit(child, at);
+        self.path.pop();
+    }
+
+    /// Keeps the hotword that ends here, where its sounds can be taken for the text's.
+    fn take(&mut self, word: u32) {
+        let mut sum = Difference::default();
+        for &(node, end) in &self.path {
+            let Some((wanted, others)) = &self.trie.nodes[node as usize].character else { continue };
+            let Heard::Character(character, readings) = &self.text[end - 1] else { return };
+            if wanted != character {
+                let Some(step) = difference(readings, others) else { return };
+                sum = sum.plus(step);
+            }
+        }
+        let ends = self.path.iter().map(|step| step.1).collect();
+        self.found.push(Match { word, start: self.start, ends, difference: sum });
     }
 }
 
