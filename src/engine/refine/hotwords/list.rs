@@ -110,7 +110,7 @@ impl Hotwords {
         let warnings = match unused.as_slice() {
             [] => Vec::new(),
             [first, rest @ ..] => vec![format!(
-                "“{first}”{} not used to repair text: that takes two or more Chinese characters or Latin letters",
+                "“{first}”{} not used to repair text: that takes two or more Chinese characters or Latin letters, and nothing else",
                 match rest.len() {
                     0 => " is".into(),
                     others => format!(" and {others} more are"),
@@ -154,5 +154,85 @@ fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(hotwords: &Hotwords) -> Vec<&str> {
+        hotwords.words().iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_list_is_parted_by_white_space() {
+        let hotwords = Hotwords::parse_list("  阿里巴巴\tGStreamer\n 达摩院 阿里巴巴 20 ").unwrap();
+        assert_eq!(words(&hotwords), ["阿里巴巴", "GStreamer", "达摩院", "20"]);
+        assert_eq!(hotwords.warnings(), [""; 0]);
+        for empty in ["", " \n\t"] {
+            assert_eq!(Hotwords::parse_list(empty).unwrap(), Hotwords::default());
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_a_line() {
+        for (contents, expected) in [
+            ("\u{feff}阿里巴巴\r\n达摩院\r\n", &["阿里巴巴", "达摩院"][..]),
+            ("# 名字\n\n  张珊  \n#张三\n张珊\n", &["张珊"]),
+            ("阿里巴巴 20\n达摩院\t30\n魔搭 :2.0 #0.35\n科大 -1.5", &["阿里巴巴", "达摩院", "魔搭", "科大"]),
+            ("语 音 识 别 :3.5\nVisual Studio\nVisual Studio 10\n5G 基 站", &["语音识别", "Visual Studio", "5G基站"]),
+            ("20\nC#\n", &["20", "C#"]),
+        ] {
+            assert_eq!(words(&Hotwords::parse_file("a", contents.as_bytes()).unwrap()), expected, "{contents}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_repaired_by_is_told() {
+        let hotwords = Hotwords::parse_list("我 达摩院 café 史蒂夫·乔布斯 X").unwrap();
+        assert_eq!(hotwords.words().len(), 5);
+        let [warning] = hotwords.warnings() else { panic!("{:?}", hotwords.warnings()) };
+        assert!(warning.starts_with("“我” and 3 more are not used to repair text"), "{warning}");
+        let one = Hotwords::parse_file("names.txt", "我".as_bytes()).unwrap();
+        assert!(one.warnings()[0].starts_with("names.txt: “我” is not used"), "{:?}", one.warnings());
+        for empty in ["", "\u{feff}", "# nothing\n\n"] {
+            let empty = Hotwords::parse_file("names.txt", empty.as_bytes()).unwrap();
+            assert!(empty.is_empty());
+            assert_eq!(empty.warnings(), ["names.txt: no hotwords: write one a line"]);
+        }
+    }
+
+    #[test]
+    fn a_bad_file_is_an_error_that_says_where() {
+        let many: String = (0..=MAX_WORDS).map(|n| format!("w{n}\n")).collect();
+        let long = format!("好\n{}\n", "长".repeat(MAX_WORD_CHARACTERS + 1));
+        let utf16: Vec<u8> = "\u{feff}阿里".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (contents, expected) in [
+            (vec![b'a'; 10_000_000], "this file has 9765 KiB: give one of up to 2048 KiB"),
+            (b"ok\n\x7fELF\0\0".to_vec(), "line 2 has a zero byte, so this is no text: give the right file"),
+            (b"ok\nok\n\xb0\xa2\xc0\xef\n".to_vec(), "line 3 is not UTF-8: save the file as UTF-8 (iconv"),
+            (utf16, "this file is UTF-16: save it as UTF-8"),
+            (many.into_bytes(), "line 20001: there are more than 20000 hotwords: leave some out"),
+            (
+                long.into_bytes(),
+                "line 2: “长长长长长长长长长长长长长长长长长长长长…” has more than 64 characters: shorten it",
+            ),
+        ] {
+            let error = Hotwords::parse_file("names.txt", &contents).unwrap_err().to_string();
+            let start = "hotwords=@names.txt: expected a text file in UTF-8 with one hotword a line; ";
+            assert!(error.starts_with(&format!("{start}{expected}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_list_is_an_error() {
+        let long = "长".repeat(MAX_WORD_CHARACTERS + 1);
+        let error = Hotwords::parse_list(&format!("好的 {long}")).unwrap_err().to_string();
+        assert!(error.contains("has more than 64 characters: shorten it"), "{error}");
+        assert!(error.starts_with("hotwords=好的 长长"), "{error}");
+        assert!(Hotwords::parse_list(&"长".repeat(MAX_WORD_CHARACTERS)).is_ok());
+        let many: String = (0..=MAX_WORDS).map(|n| format!("w{n} ")).collect();
+        assert!(Hotwords::parse_list(&many).unwrap_err().to_string().contains("more than 20000 hotwords"));
     }
 }

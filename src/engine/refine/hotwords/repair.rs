@@ -1,5 +1,9 @@
 //! Which of the stretches that sound like hotwords are repaired, and how.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+use std::slice;
+
 use super::list::Hotwords;
 use super::trie::{Match, Trie};
 use super::unit::{Heard, Unit, letters, units};
@@ -11,9 +15,10 @@ use crate::engine::time::NS_PER_MS;
 pub struct Thresholds {
     /// A stretch whose characters have a lower mean confidence than this, 0 to 1, is doubtful. 0: none is.
     pub doubtful_confidence: f32,
-    /// The highest cost of a doubtful stretch, in hundredths of a syllable, as a mean over its characters. A wrong tone
-    /// costs 10; in for ing, en for eng 20; z for zh, n for l, an for ang, f for hu 30; b for p 50.
-    pub max_mean_cost: u32,
+    /// The highest cost of a doubtful stretch, in hundredths of a syllable, for each of its characters after the first:
+    /// the fewer there are, the more words are like them. A wrong tone costs 10; in for ing, en for eng, a rare reading 20;
+    /// z for zh, n for l, an for ang, f for hu 30; b for p 50.
+    pub max_cost: u32,
     /// A stretch that is not doubtful is repaired where it differs in tones alone and has at least so many characters.
     pub min_sure_characters: usize,
     /// Nothing is repaired across a longer pause between two characters.
@@ -22,7 +27,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { doubtful_confidence: 0.7, max_mean_cost: 20, min_sure_characters: 3, max_pause_ms: 500 }
+        Self { doubtful_confidence: 0.7, max_cost: 20, min_sure_characters: 3, max_pause_ms: 500 }
     }
 }
 
@@ -50,7 +55,8 @@ impl Repair {
 
     /// The display tokens of an utterance with the hotwords put right. Each character keeps its token's times and
     /// confidence; words that become one word take its time from the first's start to the last's end, and the lowest
-    /// confidence. All other tokens are as they were. The longest match comes first, then the nearest, then the first.
+    /// confidence. All other tokens are as they were. The longest match comes first, then the nearest in sound,
+    /// then in characters, then the first.
     pub fn repair(&self, tokens: &[DisplayToken]) -> Vec<DisplayToken> {
         if self.hotwords.is_empty() {
             return tokens.to_vec();
@@ -74,10 +80,13 @@ impl Repair {
                 right[range].fill(true);
             }
         }
-        found.retain(|candidate| self.is_repair(candidate, tokens) && !candidate.changes(tokens, &right));
+        found.retain(|candidate| {
+            let mut changes = candidate.changes(tokens);
+            self.is_repair(candidate, tokens) && !changes.any(|stretch| right[stretch].contains(&true))
+        });
         found.sort_by_key(|candidate| {
             let Match { start, word, difference, .. } = &candidate.found;
-            (usize::MAX - candidate.range().len(), difference.cost(), *start, *word)
+            (Reverse(candidate.range().len()), difference.cost(), candidate.changes(tokens).count(), *start, *word)
         });
 
         let mut taken = vec![false; tokens.len()];
@@ -103,18 +112,17 @@ impl Repair {
 
     /// Whether a stretch is near and doubtful enough.
     fn is_repair(&self, candidate: &Candidate, tokens: &[DisplayToken]) -> bool {
-        let Thresholds { doubtful_confidence, max_mean_cost, min_sure_characters, .. } = self.thresholds;
+        let Thresholds { doubtful_confidence, max_cost, min_sure_characters, .. } = self.thresholds;
         let (units, difference) = (candidate.found.ends.len(), candidate.found.difference);
         let stretch = &tokens[candidate.range()];
         if same_text(&candidate.replacement, stretch) {
             return false;
         }
         let mean = stretch.iter().map(|token| token.confidence).sum::<f32>() / stretch.len() as f32;
-        if mean < doubtful_confidence && difference.cost() <= max_mean_cost * units as u32 {
-            return true;
-        }
-        let only_letters = stretch.iter().all(|token| token.text.is_ascii());
-        difference.sounds == 0 && (only_letters || units >= min_sure_characters)
+        let only_words = stretch.iter().all(|token| token.text.is_ascii());
+        let near = only_words || difference.cost() <= max_cost * (units as u32 - 1);
+        let alike = difference.sounds == 0 && (only_words || units >= min_sure_characters);
+        alike || (mean < doubtful_confidence && near)
     }
 
     /// The hotword as display tokens.
@@ -148,17 +156,17 @@ struct Candidate {
 
 impl Candidate {
     /// The tokens of the stretch.
-    fn range(&self) -> std::ops::Range<usize> {
+    fn range(&self) -> Range<usize> {
         self.found.start..self.found.ends.last().copied().unwrap_or(self.found.start)
     }
 
-    /// Whether it would change a token that is right.
-    fn changes(&self, tokens: &[DisplayToken], right: &[bool]) -> bool {
+    /// The stretches that it would change.
+    fn changes(&self, tokens: &[DisplayToken]) -> impl Iterator<Item = Range<usize>> {
         let mut start = self.found.start;
-        self.found.ends.iter().zip(&self.replacement).any(|(&end, token)| {
+        self.found.ends.iter().zip(&self.replacement).filter_map(move |(&end, token)| {
             let stretch = start..end;
             start = end;
-            right[stretch.clone()].contains(&true) && !same_text(&tokens[stretch], std::slice::from_ref(token))
+            (!same_text(&tokens[stretch.clone()], slice::from_ref(token))).then_some(stretch)
         })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use pinyin::ToPinyinMulti;
 
 /// What a different tone costs.
-pub const TONE_COST: u32 = 10;
+const TONE_COST: u32 = 10;
 
 /// The longer ones first: the first that fits is the initial. `y` and `w` are spelt like initials.
 const INITIALS: [&str; 23] = [
@@ -17,7 +17,7 @@ const INITIALS: [&str; 23] = [
     "w",
 ];
 
-/// Initials that are confused, and what that costs. `f` and `h` are in [`rime_cost`], for they change the rime as well.
+/// Initials that are confused, and what that costs. For `f` and `h` see [`H_AND_F_RIMES`] too.
 const CONFUSED_INITIALS: [(&str, &str, u32); 12] = [
     ("z", "zh", 30),
     ("c", "ch", 30),

@@ -10,6 +10,14 @@ use super::syllable::{Difference, Syllable, difference, readings};
 use super::unit::{Heard, Unit, letters};
 
 const ROOT: u32 = 0;
+/// Characters that every sentence has: seldom is one of them a part of a name misheard.
+const FUNCTION_WORDS: &str = "的地得了着过是在有不没我你他她它们这那个就也都还和与或而于以为把被从到对吗呢吧啊么什很";
+/// What it costs to change one of them, in hundredths of a syllable.
+const FUNCTION_WORD_COST: u32 = 30;
+/// Shorter words have too many that are like them.
+const MIN_MISSPELT_LETTERS: usize = 6;
+/// What a wrong letter costs, in hundredths of a syllable.
+const MISSPELT_COST: u32 = 50;
 
 /// A stretch of text that sounds like a hotword.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,11 +201,30 @@ impl Search<'_> {
         for next in at..self.text.len() {
             let Heard::Letters(letters) = &self.text[next] else { break };
             joined.push_str(letters);
-            if joined.len() > self.trie.longest_word || (next > at && !self.linked[next]) {
+            // A letter may be too much.
+            if joined.len() > self.trie.longest_word + 1 || (next > at && !self.linked[next]) {
                 break;
             }
             if let Some(child) = self.trie.below_word(node, &joined) {
                 self.step(child, next + 1);
+            } else if node == ROOT && joined.len() + 1 >= MIN_MISSPELT_LETTERS {
+                self.take_similar(&joined, next + 1);
+            }
+        }
+    }
+
+    /// Keeps the hotwords of one word that are misspelt by one letter, but not the first.
+    fn take_similar(&mut self, heard: &str, end: usize) {
+        let first_letter = heard.get(..1).unwrap_or_default();
+        let first = self.trie.words.partition_point(|edge| (edge.0, &*edge.1) < (ROOT, first_letter));
+        for (parent, letters, child) in &self.trie.words[first..] {
+            if *parent != ROOT || !letters.starts_with(first_letter) {
+                break;
+            }
+            let Some(word) = self.trie.nodes[*child as usize].hotword else { continue };
+            if letters.len() >= MIN_MISSPELT_LETTERS && one_letter_apart(heard, letters) {
+                let difference = Difference { sounds: MISSPELT_COST, tones: 0 };
+                self.found.push(Match { word, start: self.start, ends: vec![end], difference });
             }
         }
     }
@@ -217,11 +244,25 @@ impl Search<'_> {
             if wanted != character {
                 let Some(step) = difference(readings, others) else { return };
                 sum = sum.plus(step);
+                sum.sounds += if FUNCTION_WORDS.contains(*character) { FUNCTION_WORD_COST } else { 0 };
             }
         }
         let ends = self.path.iter().map(|step| step.1).collect();
         self.found.push(Match { word, start: self.start, ends, difference: sum });
     }
+}
+
+/// Whether one letter is another, missing or too much. Figures are never wrong: iPhone 15 is not iPhone 16.
+fn one_letter_apart(one: &str, other: &str) -> bool {
+    if one.len().abs_diff(other.len()) > 1 {
+        return false;
+    }
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let prefix = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[prefix..], &other[prefix..]);
+    let suffix = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (one, other) = (&one[..one.len() - suffix], &other[..other.len() - suffix]);
+    one.len() <= 1 && other.len() <= 1 && !one.iter().chain(other).any(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -253,5 +294,9 @@ mod tests {
         assert_eq!(found(&["5G基站"], &["5", "g", "机", "战"]), [(0, 0, vec![2, 3, 4], 0)]);
         assert_eq!(found(&["Wi-Fi", "WiFi"], &["wifi"]), [(0, 0, vec![1], 0)]);
         assert_eq!(found(&["GStreamer"], &["g", "stream"]), []);
+        assert_eq!(found(&["GStreamer"], &["g", "streamers"]), [(0, 0, vec![2], 50)]);
+        assert_eq!(found(&["GStreamer"], &["streamer"]), []);
+        assert_eq!(found(&["iPhone15"], &["iphone", "16"]), []);
+        assert_eq!(found(&["Cargo"], &["cargos"]), []);
     }
 }
