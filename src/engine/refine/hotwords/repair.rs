@@ -61,46 +61,10 @@ impl Repair {
         if self.hotwords.is_empty() {
             return tokens.to_vec();
         }
-        let text: Vec<Heard> = tokens.iter().map(|token| Heard::new(&token.text)).collect();
-        let max_pause_ns = self.thresholds.max_pause_ms * NS_PER_MS;
-        let pause = |at: usize| tokens[at].start_ns.saturating_sub(tokens[at - 1].end_ns);
-        let linked: Vec<bool> = (0..tokens.len()).map(|at| at > 0 && pause(at) <= max_pause_ns).collect();
-
-        let mut found: Vec<Candidate> = self
-            .trie
-            .find(&text, &linked)
-            .into_iter()
-            .map(|found| Candidate { replacement: self.replacement(&found, tokens), found })
-            .collect();
-        // What is right already keeps its text, whatever else sounds like it.
-        let mut right = vec![false; tokens.len()];
-        for candidate in &found {
-            let range = candidate.range();
-            if same_text(&candidate.replacement, &tokens[range.clone()]) {
-                right[range].fill(true);
-            }
-        }
-        found.retain(|candidate| {
-            let mut changes = candidate.changes(tokens);
-            self.is_repair(candidate, tokens) && !changes.any(|stretch| right[stretch].contains(&true))
-        });
-        found.sort_by_key(|candidate| {
-            let Match { start, word, difference, .. } = &candidate.found;
-            (Reverse(candidate.range().len()), difference.cost(), candidate.changes(tokens).count(), *start, *word)
-        });
-
-        let mut taken = vec![false; tokens.len()];
-        found.retain(|candidate| {
-            let range = candidate.range();
-            let free = !taken[range.clone()].contains(&true);
-            if free {
-                taken[range].fill(true);
-            }
-            free
-        });
-        found.sort_by_key(|candidate| candidate.found.start);
+        let mut chosen = self.choose(self.candidates(tokens), tokens);
+        chosen.sort_by_key(|candidate| candidate.found.start);
         let (mut repaired, mut at) = (Vec::with_capacity(tokens.len()), 0);
-        for candidate in found {
+        for candidate in chosen {
             let range = candidate.range();
             repaired.extend_from_slice(&tokens[at..range.start]);
             at = range.end;
@@ -108,6 +72,46 @@ impl Repair {
         }
         repaired.extend_from_slice(&tokens[at..]);
         repaired
+    }
+
+    /// All stretches that can be compared with a hotword.
+    fn candidates(&self, tokens: &[DisplayToken]) -> Vec<Candidate> {
+        let text: Vec<Heard> = tokens.iter().map(|token| Heard::new(&token.text)).collect();
+        let max_pause_ns = self.thresholds.max_pause_ms.saturating_mul(NS_PER_MS);
+        let pause = |at: usize| tokens[at].start_ns.saturating_sub(tokens[at - 1].end_ns);
+        let linked: Vec<bool> = (0..tokens.len()).map(|at| at > 0 && pause(at) <= max_pause_ns).collect();
+        let found = self.trie.find(&text, &linked).into_iter();
+        found.map(|found| Candidate { replacement: self.replacement(&found, tokens), found }).collect()
+    }
+
+    /// Those that are repaired; none overlaps another.
+    fn choose(&self, mut candidates: Vec<Candidate>, tokens: &[DisplayToken]) -> Vec<Candidate> {
+        // What is right already keeps its text, whatever else sounds like it.
+        let mut right = vec![false; tokens.len()];
+        for candidate in &candidates {
+            let range = candidate.range();
+            if same_text(&candidate.replacement, &tokens[range.clone()]) {
+                right[range].fill(true);
+            }
+        }
+        candidates.retain(|candidate| {
+            let mut changes = candidate.changes(tokens);
+            self.is_repair(candidate, tokens) && !changes.any(|stretch| right[stretch].contains(&true))
+        });
+        candidates.sort_by_key(|candidate| {
+            let Match { start, word, difference, .. } = &candidate.found;
+            (Reverse(candidate.range().len()), difference.cost(), candidate.changes(tokens).count(), *start, *word)
+        });
+        let mut taken = vec![false; tokens.len()];
+        candidates.retain(|candidate| {
+            let range = candidate.range();
+            let free = !taken[range.clone()].contains(&true);
+            if free {
+                taken[range].fill(true);
+            }
+            free
+        });
+        candidates
     }
 
     /// Whether a stretch is near and doubtful enough.
@@ -120,7 +124,7 @@ impl Repair {
         }
         let mean = stretch.iter().map(|token| token.confidence).sum::<f32>() / stretch.len() as f32;
         let only_words = stretch.iter().all(|token| token.text.is_ascii());
-        let near = only_words || difference.cost() <= max_cost * (units as u32 - 1);
+        let near = only_words || difference.cost() <= max_cost.saturating_mul(units as u32 - 1);
         let alike = difference.sounds == 0 && (only_words || units >= min_sure_characters);
         alike || (mean < doubtful_confidence && near)
     }

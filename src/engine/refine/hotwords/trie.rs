@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::syllable::{Difference, Syllable, difference, readings};
+use super::syllable::{Difference, difference, readings};
 use super::unit::{Heard, Unit, letters};
 
 const ROOT: u32 = 0;
@@ -48,7 +48,7 @@ pub struct Trie {
 #[derive(Debug, Clone, Default)]
 struct Node {
     /// The character that leads here; none for a word.
-    character: Option<(char, Box<[Syllable]>)>,
+    character: Option<char>,
     /// Its edges in the table of characters.
     edges: Range<u32>,
     /// The hotword that ends here.
@@ -98,13 +98,12 @@ impl Trie {
         let mut node = Node::default();
         match edge {
             Edge::Character(character) => {
-                let readings = readings(*character);
-                for reading in &readings {
+                for reading in readings(*character) {
                     let next = self.classes.len() as u16;
                     let class = *self.classes.entry(reading.class()).or_insert(next);
                     self.characters.push((parent, class, number));
                 }
-                node.character = Some((*character, readings.into()));
+                node.character = Some(*character);
             }
             Edge::Word(word) => {
                 self.longest_word = self.longest_word.max(word.len());
@@ -239,10 +238,10 @@ impl Search<'_> {
     fn take(&mut self, word: u32) {
         let mut sum = Difference::default();
         for &(node, end) in &self.path {
-            let Some((wanted, others)) = &self.trie.nodes[node as usize].character else { continue };
-            let Heard::Character(character, readings) = &self.text[end - 1] else { return };
-            if wanted != character {
-                let Some(step) = difference(readings, others) else { return };
+            let Some(wanted) = self.trie.nodes[node as usize].character else { continue };
+            let Heard::Character(character, heard) = &self.text[end - 1] else { return };
+            if wanted != *character {
+                let Some(step) = difference(heard, &readings(wanted)) else { return };
                 sum = sum.plus(step);
                 sum.sounds += if FUNCTION_WORDS.contains(*character) { FUNCTION_WORD_COST } else { 0 };
             }
