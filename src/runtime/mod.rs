@@ -10,6 +10,7 @@ pub mod library;
 pub mod load;
 pub mod locate;
 pub mod operators;
+pub mod punctuation;
 pub mod registry;
 pub mod rewrite;
 pub mod session;
@@ -18,5 +19,6 @@ pub mod vad;
 
 pub use layout::{ModelSource, Precision};
 pub use library::{Library, LibraryRequest, Provider};
+pub use punctuation::{PunctuationRequest, SharedPunctuation};
 pub use registry::{ModelRequest, SharedModel};
 pub use vad::{SharedVad, VadRequest};

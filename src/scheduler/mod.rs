@@ -5,12 +5,14 @@ pub mod calls;
 pub mod gate;
 pub mod mailbox;
 mod pending;
+pub mod punctuation;
 pub mod queue;
 pub mod slot;
 pub mod worker;
 
 pub use calls::{RecognitionClient, RecognitionWorker, VadClient, VadWorker};
 pub use mailbox::Mailbox;
+pub use punctuation::{PunctuationClient, PunctuationWorker};
 pub use queue::Queue;
 pub use slot::Canceller;
 

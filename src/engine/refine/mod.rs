@@ -2,3 +2,4 @@
 //! display tokens and gives display tokens; the times of what was said are kept.
 
 pub mod hotwords;
+pub mod punctuation;
