@@ -121,7 +121,7 @@ fn configuration(
 
 /// The vocabulary, and the file it stands in. A file of its own goes before the list in a legacy configuration, which
 /// is sometimes stripped of its `@@`.
-fn vocabulary(folder: &Folder<'_>, config: Option<(&Path, &Yaml)>) -> Result<(PathBuf, Vocabulary)> {
+pub(super) fn vocabulary(folder: &Folder<'_>, config: Option<(&Path, &Yaml)>) -> Result<(PathBuf, Vocabulary)> {
     if let Some(name) = folder.first(&["tokens.json", "tokens.txt"]) {
         let file = folder.path(name);
         let text = folder.read_text(&file)?;

@@ -4,6 +4,7 @@ pub mod background;
 pub mod calls;
 pub mod gate;
 pub mod mailbox;
+pub mod offline;
 mod pending;
 pub mod punctuation;
 pub mod queue;
@@ -13,6 +14,7 @@ pub mod worker;
 pub use calls::{RecognitionClient, RecognitionWorker, VadClient, VadWorker};
 pub use mailbox::Mailbox;
 pub use punctuation::{PunctuationClient, PunctuationWorker};
+pub use offline::{OfflineClient, OfflineWorker};
 pub use queue::Queue;
 pub use slot::Canceller;
 

@@ -3,3 +3,5 @@
 
 pub mod hotwords;
 pub mod punctuation;
+pub mod align;
+pub mod offline;
