@@ -17,6 +17,9 @@ use super::settings::Settings;
 use crate::scheduler::mailbox::Reply;
 use crate::scheduler::{Canceller, Mailbox, OfflineClient, PunctuationClient, background};
 
+/// No file of hotwords is read further.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// How long a live stream waits for a final text before it takes the streaming text.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -233,8 +236,8 @@ fn hotwords(setting: &str) -> Result<Hotwords> {
     let Some(file) = setting.strip_prefix('@') else { return Hotwords::parse_list(setting) };
     let read = File::open(file).and_then(|opened| {
         let mut contents = Vec::new();
-        // More than is allowed is enough to say so.
-        opened.take(Hotwords::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut contents)?;
+        // What is too large is told by its size; a device has none.
+        opened.take(MOST_BYTES).read_to_end(&mut contents)?;
         Ok(contents)
     });
     let contents = read.map_err(|error| Error::Setting {
