@@ -7,3 +7,4 @@ pub mod hotwords;
 pub mod numbers;
 pub mod offline;
 pub mod punctuation;
+pub mod numbers;
