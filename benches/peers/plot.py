@@ -1,0 +1,53 @@
+"""Draws results.json, which compare.py wrote: plot.py FOLDER writes FOLDER/results.svg."""
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+COLOURS = ["#0b6e4f", "#6bbf9c", "#c1666b", "#d4a373"]
+PANELS = [("cpu_ms", "CPU, ms for each chunk of 600 ms"), ("p95_ms", "95 % of texts are there after, ms"),
+          ("peak_mb", "peak memory, MB")]
+
+
+def bars(axes, title, groups, rows):
+    """`rows`: name to a value for each group."""
+    width = 0.8 / len(rows)
+    for at, (name, values) in enumerate(rows.items()):
+        places = [group + (at - (len(rows) - 1) / 2) * width for group in range(len(groups))]
+        drawn = axes.bar(places, values, width, label=name, color=COLOURS[at % len(COLOURS)])
+        axes.bar_label(drawn, fmt="%.3g", fontsize=6, padding=1)
+    axes.set_title(title, fontsize=9)
+    axes.set_xticks(range(len(groups)), groups, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main():
+    folder = Path(sys.argv[1])
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    medians, live = results.get("medians", {}), results.get("live", {})
+    panels = [(title, figure) for figure, title in PANELS] if medians else []
+    count = len(panels) + bool(live)
+    plt.rcParams.update({"svg.hashsalt": "paraformerasr", "font.family": "sans-serif"})
+    figure, all_axes = plt.subplots(1, count, figsize=(4.2 * count, 3.6), squeeze=False)
+    for axes, (title, name) in zip(all_axes[0], panels):
+        streams = list(next(iter(medians.values())))
+        bars(axes, title, streams, {system: [rows[n][name] for n in streams] for system, rows in medians.items()})
+        axes.set_xlabel("streams", fontsize=8)
+        if name == "p95_ms":
+            axes.set_yscale("log")
+    if live:
+        bars(all_axes[0][-1], "live streams kept up with", [""], {name: [found["streams"]] for name, found in live.items()})
+    handles, labels = all_axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8, frameon=False)
+    figure.suptitle(f"{results['machine']}; one thread, ONNX Runtime {results['onnxruntime']}", fontsize=9)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.savefig(folder / "results.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
