@@ -46,7 +46,7 @@ struct Arguments {
     threads: u32,
     #[arg(long, default_value_t = 4)]
     streams: usize,
-    /// Speech of each stream
+    /// Speech of each stream, up to 600: the element knows the delays of its last 10 minutes
     #[arg(long, default_value_t = 300)]
     seconds: usize,
     /// Folder of the speech, which is made where it is missing
@@ -106,7 +106,7 @@ fn main() {
 
 fn search(arguments: &Arguments) {
     let text = |path: &Path| path.display().to_string();
-    let mut brief = vec!["--stop-early".to_owned()];
+    let mut brief = Vec::new();
     let texts = arguments.audio.join(format!("texts-{}.json", std::process::id()));
     let mut command = arguments.program.clone();
     if command.is_empty() {
@@ -116,7 +116,7 @@ fn search(arguments: &Arguments) {
         let own = ["--model", &model, "--precision", &arguments.precision, "--threads", &threads, "--audio", &audio];
         command.extend(own.map(String::from));
         command.extend(["--texts".to_owned(), texts]);
-        brief.push("--no-compare".into());
+        brief.push("--no-compare".to_owned());
     }
     let (brief_seconds, seconds, most) = (arguments.brief_seconds, arguments.seconds, arguments.most);
     let (found, runs) =

@@ -81,7 +81,9 @@ if [[ -n $model ]]; then
 elif [[ -n $quick ]]; then
     model=$work/tiny
     mkdir -p -- "$model"
-    cp -- tests/data/models/tiny-1/* tests/data/models/tiny-1-sherpa/* "$model"
+    for layout in tiny-1 tiny-1-sherpa; do
+        cp -- "tests/data/models/$layout"/* "$model"
+    done
 else
     model=$work/large
     if [[ ! -f $model/encoder.int8.onnx ]]; then
@@ -92,17 +94,14 @@ else
     fi
 fi
 
-# The path of a bench's program, which cargo tells as JSON.
+echo "Building, which takes some minutes where nothing is built yet"
+cargo bench --locked --no-run --bench streams --bench live --message-format=json >"$work/build.json"
+# The path of a bench's program, which cargo tells.
 program() {
-    cargo bench --locked --no-run --bench "$1" --message-format=json 2>"$work/build.log" |
-        "$python" -c 'import json, sys
-lines = [json.loads(line) for line in sys.stdin]
-print([line["executable"] for line in lines if line.get("executable")][-1])' || {
-        cat -- "$work/build.log" >&2
-        exit 1
-    }
+    "$python" -c 'import json, sys
+told = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+print([line["executable"] for line in told if line.get("executable") and line["target"]["name"] == sys.argv[2]][-1])' "$work/build.json" "$1"
 }
-echo "Building"
 streams=$(program streams)
 live=$(program live)
 

@@ -72,7 +72,9 @@ def live(a, systems):
             else:
                 command = [*search, "--", *program, "--model", a.model, "--audio", a.audio]
             result = last_line(command)
-        print(f"{name:26} keeps up with {result['streams']} live streams", flush=True)
+        runs = result["runs"]
+        detail = ", ".join(f"p95 {run['delay_p95_ms']:.0f} ms, {run['peak_mb']} MB" for run in runs)
+        print(f"{name:26} keeps up with {result['streams']} live streams: {detail}", flush=True)
         found[name] = result
     return found
 
@@ -92,7 +94,8 @@ def table(medians):
     print()
     for name, rows in medians.items():
         many = "16" if "16" in rows else list(rows)[-1]
-        print(f"{name:26} memory of {many} streams over that of one: {rows[many]['peak_mb'] / rows['1']['peak_mb']:.2f}")
+        peak, end = (rows[many][figure] / rows["1"][figure] for figure in ("peak_mb", "rss_mb"))
+        print(f"{name:26} memory of {many} streams over that of one: {peak:.2f} at its peak, {end:.2f} at the end")
 
 
 def main():
@@ -118,7 +121,8 @@ def main():
         programs[name] = (None, [sys.executable, str(HERE / "live.py"), peer])
     file = a.out / "results.json"
     results = json.loads(file.read_text()) if a.only_live and file.exists() else {}
-    results.update(machine=machine(), onnxruntime=version("onnxruntime"), model=Path(a.model).name)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    results.update(machine=machine(), onnxruntime=version("onnxruntime"), model=Path(a.model).name, commit=commit)
     a.out.mkdir(parents=True, exist_ok=True)
 
     def keep():

@@ -10,7 +10,7 @@ use super::{speech, stop};
 /// How often the number found must hold.
 const PROOFS: usize = 3;
 
-/// A program that takes `--streams` and `--seconds`, and prints one JSON line in which `holds` says whether it kept up.
+/// A program that takes `--streams`, `--seconds` and `--stop-early`, and prints one JSON line in which `holds` says whether it kept up.
 pub struct Search {
     /// The program and its arguments.
     pub command: Vec<String>,
@@ -65,7 +65,8 @@ impl Search {
         let seconds = if brief { self.brief_seconds } else { self.seconds };
         speech::prepare(&self.audio, streams, self.seconds);
         let mut command = Command::new(program);
-        command.args(arguments).args(["--streams", &streams.to_string(), "--seconds", &seconds.to_string()]);
+        command.args(arguments).arg("--stop-early");
+        command.args(["--streams", &streams.to_string(), "--seconds", &seconds.to_string()]);
         if brief {
             command.args(&self.brief);
         }
