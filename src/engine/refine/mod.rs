@@ -7,4 +7,3 @@ pub mod hotwords;
 pub mod numbers;
 pub mod offline;
 pub mod punctuation;
-pub mod numbers;
