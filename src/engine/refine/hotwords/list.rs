@@ -110,7 +110,7 @@ impl Hotwords {
         let warnings = match unused.as_slice() {
             [] => Vec::new(),
             [first, rest @ ..] => vec![format!(
-                "“{first}”{} not used to repair text: that takes two or more Chinese characters or Latin letters, and nothing else",
+                "“{first}”{} not used to repair text: that takes two or more Chinese characters or Latin letters alone",
                 match rest.len() {
                     0 => " is".into(),
                     others => format!(" and {others} more are"),

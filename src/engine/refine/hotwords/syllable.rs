@@ -91,7 +91,7 @@ impl Syllable {
         Self { initial, rime: &letters[initial.len()..], tone, letters, rare: false }
     }
 
-    /// What is equal for all syllables that [`cost`](Self::cost) can compare.
+    /// What is equal for all syllables that [`difference`] can compare.
     pub fn class(self) -> (u8, &'static str) {
         let initial = match self.initial {
             "z" | "zh" | "c" | "ch" => b'z',
@@ -128,10 +128,10 @@ impl Syllable {
     }
 }
 
-/// How two readings differ. The order is by what weighs more: sounds, then tones.
+/// How two readings, or two words, differ. The order is by what weighs more: sounds, then tones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Difference {
-    /// What the confused sounds cost.
+    /// What the confused sounds cost, and all else that is not a tone.
     pub sounds: u32,
     /// How many tones differ.
     pub tones: u32,
