@@ -1,7 +1,7 @@
 //! The user's list of hotwords, from the property or a file.
 //!
-//! A file has one hotword a line, in UTF-8, with or without a byte order mark and carriage returns. Lines that begin with
-//! `#` are comments. The weights of FunASR's files (`阿里巴巴 20`) and sherpa-onnx's (`阿里巴巴 :2.0`) are read and
+//! A file has one hotword a line, in UTF-8, with or without a byte order mark and carriage returns. Lines that begin
+//! with `#` are comments. The weights of FunASR's files (`阿里巴巴 20`) and sherpa-onnx's (`阿里巴巴 :2.0`) are read and
 //! ignored: nothing here is biased by a weight.
 
 use std::collections::HashSet;

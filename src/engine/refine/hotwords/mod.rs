@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The streaming Paraformer has no bias input, so its text is repaired afterwards: a stretch of characters whose pinyin
-//! is that of a hotword, but for the tones or for sounds that are commonly confused, becomes the hotword. [`Thresholds`]
-//! say how near and how doubtful it must be. Text that is right already stays.
+//! is that of a hotword, but for the tones or for sounds that are commonly confused, becomes the hotword.
+//! [`Thresholds`] say how near and how doubtful it must be. Text that is right already stays.
 //!
 //! The stage comes before punctuation and inverse text normalisation: it knows only characters and words.
 

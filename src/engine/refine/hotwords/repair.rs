@@ -16,8 +16,9 @@ pub struct Thresholds {
     /// A stretch whose characters have a lower mean confidence than this, 0 to 1, is doubtful. 0: none is.
     pub doubtful_confidence: f32,
     /// The highest cost of a doubtful stretch, in hundredths of a syllable, for each of its characters after the first:
-    /// the fewer there are, the more words are like them. A wrong tone costs 10; in for ing, en for eng, a rare reading 20;
-    /// z for zh, n for l, an for ang, f for hu 30, and so does a character that every sentence has, as 的; b for p 50.
+    /// the fewer there are, the more words are like them. A wrong tone costs 10; in for ing, en for eng, a rare reading
+    /// 20; z for zh, n for l, an for ang, f for hu 30, and so does a character that every sentence has, as 的; b for p
+    /// 50.
     pub max_cost: u32,
     /// A stretch that is not doubtful is repaired where it differs in tones alone and has at least so many characters.
     pub min_sure_characters: usize,

@@ -1,7 +1,7 @@
 //! The readings of a character, and how far apart two readings sound.
 //!
-//! The confusions are those that Chinese input methods offer as fuzzy pinyin, and the stops and affricates that differ in
-//! aspiration alone. Costs are in hundredths of a syllable.
+//! The confusions are those that Chinese input methods offer as fuzzy pinyin, and the stops and affricates that differ
+//! in aspiration alone. Costs are in hundredths of a syllable.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

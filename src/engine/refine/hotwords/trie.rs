@@ -1,7 +1,8 @@
-//! The hotwords as a trie, which finds all that begin at a place of the text in time that hardly grows with their number.
+//! The hotwords as a trie, which finds all that begin at a place of the text in time that hardly grows with their
+//! number.
 //!
-//! An edge is a character, filed under the class of each of its readings, or the letters of a word. All edges lie in two
-//! sorted tables.
+//! An edge is a character, filed under the class of each of its readings, or the letters of a word. All edges lie in
+//! two sorted tables.
 
 use std::collections::HashMap;
 use std::ops::Range;

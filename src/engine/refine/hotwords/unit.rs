@@ -35,8 +35,8 @@ pub fn units(hotword: &str) -> Option<Vec<Unit<'_>>> {
     Some(units)
 }
 
-/// The letters and figures of a word, in lower case, less what stands between them: `Wi-Fi` is `wifi`. None where it has
-/// other punctuation or has it at its ends, for that would be lost.
+/// The letters and figures of a word, in lower case, less what stands between them: `Wi-Fi` is `wifi`. None where it
+/// has other punctuation or has it at its ends, for that would be lost.
 pub fn letters(word: &str) -> Option<String> {
     let has_letters_around = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.ends_with(|c: char| is_letter(c) && c != '\'')
