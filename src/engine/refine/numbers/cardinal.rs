@@ -75,7 +75,7 @@ pub(super) fn run(window: &Window, k: usize) -> Vec<char> {
     }
     while k + run.len() < LONGEST && is_numeric(window, k + run.len()) {
         let goes_on = run.last().is_none_or(|last| "十零〇".contains(*last));
-        if !goes_on && !window.is_in(k + run.len(), "十百千万亿") && words::length(window, k + run.len()) > 0 {
+        if !goes_on && !window.is_in(k + run.len(), "十百千万亿") && words::ends_a_number(window, k + run.len()) {
             break;
         }
         run.push(window.at(k + run.len()));
@@ -91,12 +91,12 @@ pub(super) fn run(window: &Window, k: usize) -> Vec<char> {
 /// What a run says, if it is one number: 三四百 and 十五六 are none.
 pub(super) fn value(run: &[char]) -> Option<Value> {
     match run {
-        ['幺'] => None,
+        [] | ['幺'] => None,
         [c] if digit(*c).is_some() => digit(*c).map(Value::Cardinal),
         _ => {
             let digits: Option<String> =
                 run.iter().map(|&c| spelt(c).and_then(|d| char::from_digit(d as u32, 10))).collect();
-            digits.filter(|digits| !digits.is_empty()).map(Value::Digits).or_else(|| cardinal(run).map(Value::Cardinal))
+            digits.map(Value::Digits).or_else(|| cardinal(run).map(Value::Cardinal))
         }
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn decimal(window: &Window, point: usize, whole: &Value) -> Option<Qu
         Value::Cardinal(value) => value.to_string(),
         Value::Digits(digits) => digits.clone(),
     };
-    while window.at(end) == '点' && words::length(window, end + 1) == 0 {
+    while window.at(end) == '点' && !words::ends_a_number(window, end + 1) {
         let run = run(window, end + 1);
         let digits = run.iter().take_while(|c| spelt(**c).is_some()).count();
         let unit: String = run[digits..].iter().collect();

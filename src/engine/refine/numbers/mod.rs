@@ -99,7 +99,7 @@ impl Writer {
                 Piece::Copy(length) => (length, None),
                 Piece::Number(length, text) => (length, Some(text)),
             };
-            let (words, after) = rest.split_at(length.min(rest.len()));
+            let (words, after) = rest.split_at(length.max(1).min(rest.len()));
             rest = after;
             match text.and_then(|text| number(words, text)) {
                 Some(number) => {

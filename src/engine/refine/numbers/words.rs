@@ -9,7 +9,7 @@ use super::window::Window;
 type Entry = (&'static str, &'static str);
 
 /// Words that begin with 一, which would end a number before them.
-const ONES: [Entry; 34] = [
+const ONES: [Entry; 31] = [
     ("一个", "百"),
     ("一起", ""),
     ("一下", ""),
@@ -41,13 +41,10 @@ const ONES: [Entry; 34] = [
     ("一点一点", ""),
     ("一点一滴", ""),
     ("一点点", ""),
-    ("一五一十", ""),
-    ("一二三木头人", ""),
-    ("一元二次", ""),
 ];
 
 /// Words of several digits, or with ten and more.
-const NUMBERS: [Entry; 75] = [
+const NUMBERS: [Entry; 79] = [
     ("二百五", "十"),
     ("二一添作五", ""),
     ("二二得四", ""),
@@ -58,9 +55,9 @@ const NUMBERS: [Entry; 75] = [
     ("三十六策", ""),
     ("三十而立", ""),
     ("三百六十行", ""),
-    ("三月三", "十"),
+    ("三月三", "十日号"),
     ("三点一线", ""),
-    ("二月二", "十"),
+    ("二月二", "十日号"),
     ("两点一线", ""),
     ("四十不惑", ""),
     ("五十步笑百步", ""),
@@ -73,6 +70,10 @@ const NUMBERS: [Entry; 75] = [
     ("九九八十一", ""),
     ("九牛一毛", ""),
     ("一二九运动", ""),
+    ("一五一十", ""),
+    ("一二三木头人", ""),
+    ("一元二次", ""),
+    ("二元一次", ""),
     ("一二八事变", ""),
     ("一百二十分", ""),
     ("一千零一夜", ""),
@@ -138,13 +139,20 @@ const DAYS: [Entry; 5] = [
 pub(super) fn length(window: &Window, k: usize) -> usize {
     let first = window.at(k);
     let begins = |text: &str| text.starts_with(first);
-    let words = ONES.iter().chain(&NUMBERS).filter(|(word, _)| begins(word)).filter_map(|(word, not_before)| {
-        let length = word.chars().count();
-        (window.has(k, word) && (not_before.is_empty() || !window.is_in(k + length, not_before))).then_some(length)
-    });
+    let words = ONES.iter().chain(&NUMBERS).filter_map(|entry| found(window, k, entry));
     let days = DAYS.iter().filter(|(prefix, _)| begins(prefix)).filter_map(|(prefix, digits)| {
         let length = prefix.chars().count();
         (window.has(k, prefix) && window.is_in(k + length, digits)).then_some(length + 1)
     });
     words.chain(days).max().unwrap_or(0)
+}
+
+/// Whether token `k` begins a word that ends a number before it, where the number may end.
+pub(super) fn ends_a_number(window: &Window, k: usize) -> bool {
+    window.at(k) == '一' && ONES.iter().any(|entry| found(window, k, entry).is_some())
+}
+
+fn found(window: &Window, k: usize, (word, not_before): &Entry) -> Option<usize> {
+    let length = word.chars().count();
+    (window.has(k, word) && (not_before.is_empty() || !window.is_in(k + length, not_before))).then_some(length)
 }
