@@ -6,17 +6,17 @@ use super::window::Window;
 use Piece::{Copy, Number};
 
 /// What, before a digit and 点, says that it is a time of day.
-const BEFORE: [&str; 43] = [
+const BEFORE: &[&str] = &[
     "早上", "早晨", "上午", "中午", "下午", "晚上", "凌晨", "傍晚", "半夜", "夜里", "深夜", "清晨", "今早", "今晚",
     "明早", "明晚", "昨晚", "当晚", "今天", "明天", "昨天", "后天", "前天", "当天", "每天", "周一", "周二", "周三",
     "周四", "周五", "周六", "周日", "周末", "期一", "期二", "期三", "期四", "期五", "期六", "期日", "期天", "时间",
-    "现在",
+    "现在", "等到", "直到",
 ];
 
 /// What, after 点, says that a digit before it is a time of day.
-const AFTER: [&str; 18] = [
+const AFTER: &[&str] = &[
     "左右", "之前", "以前", "之后", "以后", "开始", "开会", "出发", "起床", "睡觉", "上班", "下班", "上课", "下课",
-    "见", "集合", "多", "整",
+    "见", "集合", "多", "整", "前", "后", "过",
 ];
 
 /// What, after 一点, says that it is "a bit", also in the evening.
@@ -94,7 +94,11 @@ fn minutes(window: &Window, point: usize, hour: u64, said: bool) -> Option<Vec<P
     let named = window.at(end) == '分' && window.at(end + 1) != '之' && window.at(end + 1) != '钟';
     let text = match value(&run)? {
         // 这三点十分重要.
-        Value::Cardinal(10) if run.len() == 1 && named && (1..10).contains(&hour) && !said && !ends_a_time(window, end + 1) => return None,
+        Value::Cardinal(10)
+            if run.len() == 1 && named && (1..10).contains(&hour) && !said && !ends_a_time(window, end + 1) =>
+        {
+            return None;
+        }
         Value::Cardinal(minutes @ 10..60) if run.len() > 1 || named || said => minutes.to_string(),
         Value::Cardinal(minutes @ 1..10) if run.len() == 1 && named && (said || ends_a_time(window, end + 1)) => {
             minutes.to_string()

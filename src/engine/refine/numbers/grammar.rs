@@ -113,7 +113,7 @@ pub(super) fn decimal(window: &Window, point: usize, whole: &Value) -> Option<Qu
         }
         // 三点四点: the hours 3 and 4.
         if unit.is_empty() && window.at(end + 1 + digits) == '点' && !is_numeric(window, end + 2 + digits) {
-            break;
+            return None;
         }
         text.push('.');
         text.extend(run[..digits].iter().filter_map(|c| spelt(*c)).map(|d| d.to_string()));
@@ -134,7 +134,8 @@ fn number(window: &Window) -> Vec<Piece> {
     let Some(value) = value(&run) else { return stays() };
     let inexact_before = window.left.is_in("几数") && run[0] == '十';
     let round = run.last().is_some_and(|c| "十百千万亿".contains(*c));
-    let inexact_after = window.at(end) == '几' || window.at(end) == '来' && round;
+    let inexact_after =
+        window.at(end) == '几' || window.at(end) == '来' && round && !window.is_in(end + 1, "自到看源临");
     if end >= LONGEST || inexact_before || inexact_after {
         return stays();
     }
@@ -195,10 +196,12 @@ fn digit_becomes_figure(window: &Window, c: char) -> bool {
     let two = c == '两';
     match window.at(1) {
         '升' if c == '一' => false,
+        '下' if c == '零' => false,
         '度' if window.left.ends_with("零下") => true,
         '号' | '月' if !two && c != '零' => true,
         '日' if !two && after_a_number(window, "月") => true,
         '角' | '毛' | '分' if after_a_number(window, "元块角毛") => true,
+        _ if after_a_number(window, "毛角") && is_boundary(window, 1) => true,
         '秒' if after_a_number(window, "分") => true,
         '到' | '至' | '比' => other_end_becomes_figures(window, c),
         '又' => {

@@ -27,9 +27,10 @@ impl Random {
 const NUMERALS: [&str; 19] =
     ["零", "〇", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "百", "千", "万", "亿", "两", "幺", "点"];
 const AROUND: [&str; 60] = [
-    "分", "之", "第", "年", "月", "日", "号", "半", "钟", "整", "刻", "秒", "负", "正", "几", "数", "来", "多", "到", "至",
-    "比", "又", "块", "元", "毛", "角", "米", "度", "斤", "千", "克", "个", "人", "起", "样", "定", "天", "今", "上", "午",
-    "小", "时", "周", "初", "双", "后", "级", "，", "。", "……", "one", "two", "oh", "point", "4", "g", "km", "iphone", "'s", "",
+    "分", "之", "第", "年", "月", "日", "号", "半", "钟", "整", "刻", "秒", "负", "正", "几", "数", "来", "多", "到",
+    "至", "比", "又", "块", "元", "毛", "角", "米", "度", "斤", "千", "克", "个", "人", "起", "样", "定", "天", "今",
+    "上", "午", "小", "时", "周", "初", "双", "后", "级", "，", "。", "……", "one", "two", "oh", "point", "4", "g",
+    "km", "iphone", "'s", "",
 ];
 
 /// Up to `most` tokens, mostly of numbers, with uneven times and confidences.
@@ -64,7 +65,8 @@ fn spans(said: &[DisplayToken], written: &[DisplayToken]) -> Vec<usize> {
     let mut rest = said;
     let mut spans = Vec::new();
     for token in written {
-        let words = rest.iter().position(|word| word.end_ns == token.end_ns && word.start_ns >= token.start_ns).unwrap() + 1;
+        let words =
+            rest.iter().position(|word| word.end_ns == token.end_ns && word.start_ns >= token.start_ns).unwrap() + 1;
         let words = if rest[0].text == token.text { 1 } else { words };
         assert_eq!(token.start_ns, rest[0].start_ns);
         assert_eq!(token.end_ns, rest[words - 1].end_ns);
@@ -82,7 +84,7 @@ fn spans(said: &[DisplayToken], written: &[DisplayToken]) -> Vec<usize> {
 #[test]
 fn nothing_is_lost_and_times_stay() {
     let mut random = Random(1);
-    for _ in 0..20_000 {
+    for _ in 0..6_000 {
         let said = utterance(&mut random, 60);
         spans(&said, &normalise(&said));
     }
@@ -91,7 +93,7 @@ fn nothing_is_lost_and_times_stay() {
 #[test]
 fn incremental_is_the_same_as_whole() {
     let mut random = Random(2);
-    for _ in 0..20_000 {
+    for _ in 0..6_000 {
         let said = utterance(&mut random, 80);
         assert_eq!(incremental(&said), normalise(&said), "{}", joined(&said));
     }
@@ -101,7 +103,7 @@ fn incremental_is_the_same_as_whole() {
 #[test]
 fn what_is_released_is_right_for_every_continuation() {
     let mut random = Random(3);
-    for _ in 0..2_000 {
+    for _ in 0..1_000 {
         let begin = utterance(&mut random, 30);
         let (mut writer, mut out) = (Incremental::default(), Vec::new());
         begin.iter().for_each(|token| writer.push(token.clone(), &mut out));
@@ -169,7 +171,7 @@ fn figures(text: &str) -> u64 {
 #[test]
 fn every_reading_gives_its_number() {
     let mut random = Random(4);
-    for round in 0..20_000 {
+    for round in 0..6_000 {
         let mut value = random.next() % 10u64.pow(1 + round % 12);
         // Round numbers, and numbers with holes.
         for power in 0..12 {
@@ -187,7 +189,8 @@ fn every_reading_gives_its_number() {
 
 #[test]
 fn a_last_unit_may_be_left_out() {
-    for (count, (name, unit)) in (1..10).flat_map(|n| [("百", 100), ("千", 1000), ("万", 10_000)].map(|unit| (n, unit))) {
+    for (count, (name, unit)) in (1..10).flat_map(|n| [("百", 100), ("千", 1000), ("万", 10_000)].map(|unit| (n, unit)))
+    {
         for last in 1..10 {
             let said = format!("{}{name}{}", reading(count, false), reading(last, false));
             let written = joined(&normalise(&tokens(&format!("买{said}"))));
@@ -202,7 +205,7 @@ fn a_last_unit_may_be_left_out() {
 fn digits_percentages_fractions_and_decimals_round_trip() {
     let mut random = Random(5);
     let spell = |text: &str| text.chars().map(|c| reading(u64::from(c as u8 - b'0'), false)).collect::<String>();
-    for _ in 0..5_000 {
+    for _ in 0..2_000 {
         let (a, b) = (random.next() % 1000, 2 + random.next() % 98);
         let decimals = format!("{:0width$}", random.next() % 100, width = 1 + random.below(4));
         let phone = format!("13{:09}", random.next() % 1_000_000_000);
@@ -239,7 +242,7 @@ fn every_day_and_minute_round_trips() {
 /// A number longer than a decision looks stays as it is, in linear time.
 #[test]
 fn a_long_utterance_takes_linear_time() {
-    let long = tokens(&"一".repeat(100_000));
+    let long = tokens(&"一".repeat(50_000));
     let begin = std::time::Instant::now();
     assert_eq!(normalise(&long), long);
     assert_eq!(incremental(&long[..1000]), long[..1000]);

@@ -10,7 +10,7 @@ pub(super) const COUNTED: &str = "个位名人张条只次件天年本块杯口�
     篇首步遍趟场回片盘碗瓶箱袋包盒组队班级页章季集月线等样点";
 
 /// Units before which a single digit is written in figures (GB/T 15835-2011, 4.1.1).
-const MEASURES: [&str; 40] = [
+const MEASURES: &[&str] = &[
     "公里",
     "千米",
     "厘米",
@@ -54,13 +54,13 @@ const MEASURES: [&str; 40] = [
 ];
 
 /// Units in ASCII before which a single digit is written in figures: 5g, 3d, 4k.
-const ASCII: [&str; 22] = [
+const ASCII: &[&str] = &[
     "g", "k", "d", "v", "w", "gb", "mb", "tb", "kb", "kg", "mg", "km", "cm", "mm", "nm", "ml", "hz", "khz", "mhz",
     "ghz", "kw", "kwh",
 ];
 
-/// Units that the next lower one may follow without its name: 12块5, 1米75, 38度5.
-const PARTED: &str = "块米度斤";
+/// Units that the next lower one may follow without its name: 12块5, 1米75, 38度5, 9秒58.
+const PARTED: &str = "块元毛角米度斤秒";
 
 /// Whether a unit of measurement stands at token `k`.
 pub(super) fn measured(window: &Window, k: usize) -> bool {
@@ -90,6 +90,11 @@ pub(super) fn tail(window: &Window, end: usize) -> Vec<Piece> {
     if is_numeric(window, after) || window.is_in(after, "几点") {
         return Vec::new();
     }
+    // 十块零五毛.
+    if run.len() == 2 && run[0] == '零' && window.is_in(end, "块元") {
+        let text = value.written()[1..].to_string();
+        return vec![Piece::Copy(link + 1), Piece::Number(1, text)];
+    }
     let text = match &value {
         Value::Digits(digits) if digits.len() == 2 => digits.clone(),
         Value::Cardinal(value) if *value < 100 => value.to_string(),
@@ -101,7 +106,7 @@ pub(super) fn tail(window: &Window, end: usize) -> Vec<Piece> {
         _ if run.len() > 1 => !window.is_in(after, COUNTED),
         '斤' if window.at(after) == '两' => true,
         // 一块五花肉.
-        _ => is_boundary(window, after) || window.is_in(after, "毛钱高长宽深多起买卖"),
+        _ => is_boundary(window, after) || window.is_in(after, "毛角钱高长宽深多起买卖"),
     };
     if belongs { vec![Piece::Copy(link), Piece::Number(run.len(), text)] } else { Vec::new() }
 }

@@ -9,7 +9,7 @@ use super::window::Window;
 type Entry = (&'static str, &'static str);
 
 /// Words that begin with 一, which would end a number before them.
-const ONES: [Entry; 31] = [
+const ONES: &[Entry] = &[
     ("一个", "百"),
     ("一起", ""),
     ("一下", ""),
@@ -44,7 +44,7 @@ const ONES: [Entry; 31] = [
 ];
 
 /// Words of several digits, or with ten and more.
-const NUMBERS: [Entry; 79] = [
+const NUMBERS: &[Entry] = &[
     ("二百五", "十"),
     ("二一添作五", ""),
     ("二二得四", ""),
@@ -110,11 +110,21 @@ const NUMBERS: [Entry; 79] = [
     ("十一黄金周", ""),
     ("十一国庆", ""),
     ("十五的月亮", ""),
+    ("十一放假", ""),
+    ("十一期间", ""),
+    ("十一小长假", ""),
+    ("十一出游", ""),
+    ("十六大", "学小批型"),
+    ("十七大", "学小批型"),
+    ("十八大", "学小批型"),
+    ("十九大", "学小批型"),
+    ("二十大", "学小批型"),
+    ("两个一百年", ""),
+    ("两万五千里", ""),
     ("双十一", ""),
     ("双十二", ""),
     ("国庆十一", ""),
     ("大年三十", ""),
-    ("年三十", ""),
     ("百年", ""),
     ("百里挑一", ""),
     ("千万", ""),
@@ -127,7 +137,7 @@ const NUMBERS: [Entry; 79] = [
 ];
 
 /// What stands before the digit of a weekday, or of the first days of a lunar month, and those digits.
-const DAYS: [Entry; 5] = [
+const DAYS: &[Entry] = &[
     ("周", "一二三四五六"),
     ("星期", "一二三四五六"),
     ("礼拜", "一二三四五六"),
@@ -139,10 +149,11 @@ const DAYS: [Entry; 5] = [
 pub(super) fn length(window: &Window, k: usize) -> usize {
     let first = window.at(k);
     let begins = |text: &str| text.starts_with(first);
-    let words = ONES.iter().chain(&NUMBERS).filter_map(|entry| found(window, k, entry));
+    let words = ONES.iter().chain(NUMBERS).filter_map(|entry| found(window, k, entry));
     let days = DAYS.iter().filter(|(prefix, _)| begins(prefix)).filter_map(|(prefix, digits)| {
         let length = prefix.chars().count();
-        (window.has(k, prefix) && window.is_in(k + length, digits)).then_some(length + 1)
+        let found = window.has(k, prefix) && window.is_in(k + length, digits);
+        (found && !window.is_in(k + length + 1, "百千万亿")).then_some(length + 1)
     });
     words.chain(days).max().unwrap_or(0)
 }
