@@ -4,10 +4,10 @@
 //! cargo bench --bench live -- --model DIR --streams 40 --seconds 300
 //! cargo bench --bench live -- --model DIR --streams 40 --search
 //!
-//! Prints one JSON line, in the form of benches/peers/live.py. Delays are beyond stride and look-ahead: from when a chunk's
-//! last sample could be had to when its text is there, as the element's `stats` tell. `delay_p50_ms` is the median
-//! stream's median, `delay_p95_ms` the worst stream's. A run holds where nothing was skipped, that is below 1 s, and all
-//! texts are those of the streams alone.
+//! Prints one JSON line, in the form of benches/peers/live.py. Delays are beyond stride and look-ahead: from when a
+//! chunk's last sample could be had to when its text is there, as the element's `stats` tell. `delay_p50_ms` is the
+//! median stream's median, `delay_p95_ms` the worst stream's. A run holds where nothing was skipped, that delay is below
+//! 1 s, and all texts are those of the streams alone.
 
 use std::collections::BTreeMap;
 use std::fs;

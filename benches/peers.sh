@@ -7,9 +7,9 @@
 # --live       also the most live streams that each system keeps up with; --only-live: nothing but these
 # --seconds N  length of the live runs that count (120)
 # --python P   the Python that has the peers ($PARAFORMER_REFERENCE_PYTHON); made by tests/tools/setup.sh if none is named
-# --model DIR  a model's folder in FunASR's and sherpa-onnx's layout; by default the published model's shape with random weights, made by
-#              tests/tools/make_model.py
-# --out DIR    where results.json and results.svg go (benches/results)
+# --model DIR  a model's folder in FunASR's and sherpa-onnx's layout; by default the published model's shape with random
+#              weights, made by tests/tools/make_model.py
+# --out DIR    where results.json and results.svg go (benches/results; with --quick, beside what else is made)
 #
 # Whatever it makes is kept in target/ (or $CARGO_TARGET_DIR). benches/README.md says how to read what it prints.
 set -euo pipefail
@@ -20,7 +20,7 @@ usage() {
     exit 2
 }
 
-python=${PARAFORMER_REFERENCE_PYTHON:-} model='' out=benches/results compare=() quick=''
+python=${PARAFORMER_REFERENCE_PYTHON:-} model='' out='' compare=() quick=''
 while (($#)); do
     case $1 in
         --quick) quick=yes compare+=("$1") ;;
@@ -47,6 +47,10 @@ PATH=$(dirname "$(scripts/rust.sh)"):$PATH
 . tests/env.sh
 work=$CARGO_TARGET_DIR/peers
 mkdir -p -- "$work"
+if [[ -z $out ]]; then
+    out=${quick:+$work/quick}
+    out=${out:-benches/results}
+fi
 
 # The Python environment with the peers; with what makes models where that is needed.
 train=()
@@ -105,8 +109,8 @@ print([line["executable"] for line in told if line.get("executable") and line["t
 streams=$(program streams)
 live=$(program live)
 
-"$python" benches/peers/compare.py --model "$model" --audio "$work/audio" --out "$out" --streams-bench "$streams" --live-bench "$live" \
-    "${compare[@]}"
+"$python" benches/peers/compare.py --model "$model" --audio "$work/audio" --out "$out" \
+    --streams-bench "$streams" --live-bench "$live" "${compare[@]}"
 "$plotter" benches/peers/plot.py "$out"
 echo
 echo "Written: $out/results.json and $out/results.svg"

@@ -18,6 +18,8 @@ FULL = {1: 60, 4: 30, 16: 30, 64: 15}
 QUICK = {1: 12, 4: 12}
 FIGURES = ["cpu_ms", "cpu_rtf", "wall_rtf", "p50_ms", "p95_ms", "peak_mb", "rss_mb", "tokens", "mean_batch"]
 OURS = ["int8", "int8-exact"]
+# The package, the name in systems.py, and the file without which it cannot run.
+PEERS = [("funasr-onnx", "funasr", "model_quant.onnx"), ("sherpa-onnx", "sherpa", "encoder.int8.onnx")]
 
 
 def machine():
@@ -43,8 +45,8 @@ def costs(a, systems):
             for name, command in systems.items():
                 run = last_line([*command, "--model", a.model, "--audio", a.audio, "--threads", "1",
                                  "--streams", str(streams), "--seconds", str(seconds)])
-                print(f"{streams:3} streams, round {round_number + 1}: {name:26} {run['cpu_ms']:7.2f} ms of CPU for each "
-                      f"chunk, {run['peak_mb']} MB", flush=True)
+                print(f"{streams:3} streams, round {round_number + 1}: {name:26} {run['cpu_ms']:7.2f} ms of CPU a chunk, "
+                      f"{run['peak_mb']} MB", flush=True)
                 runs.append(dict(run, system=name))
     medians = {}
     for name in systems:
@@ -81,16 +83,16 @@ def live(a, systems):
 
 def table(medians):
     peers = [name for name in medians if not name.startswith("paraformerasr")]
-    print("\nCPU: ms for each chunk of 600 ms and stream. RTF: CPU time over speech. p50, p95: ms from when the chunk of")
-    print("every stream is there to a stream's text. /: how many times as much the peer takes.\n")
+    print("\nCPU: ms for each chunk of 600 ms and stream. RTF: CPU time over speech. p50, p95: ms from when the chunk")
+    print("of every stream is there to a stream's text. /: how many times as much the peer takes.\n")
     print(f"{'streams':>7}  {'':26} {'CPU':>7} {'RTF':>7} {'p50':>8} {'p95':>8} {'peak MB':>8}",
-          *(f"{'/ ' + peer:>14}" for peer in peers))
+          *(f"{'/ ' + peer:>19}" for peer in peers))
     for streams in next(iter(medians.values())):
         for name, rows in medians.items():
             row = rows[streams]
             ratios = [medians[peer][streams]["cpu_ms"] / row["cpu_ms"] for peer in peers]
             print(f"{streams:>7}  {name:26} {row['cpu_ms']:7.2f} {row['cpu_rtf']:7.4f} {row['p50_ms']:8.1f} "
-                  f"{row['p95_ms']:8.1f} {row['peak_mb']:8.0f}", *(f"{ratio:13.2f}x" for ratio in ratios))
+                  f"{row['p95_ms']:8.1f} {row['peak_mb']:8.0f}", *(f"{ratio:18.2f}x" for ratio in ratios))
     print()
     for name, rows in medians.items():
         many = "16" if "16" in rows else list(rows)[-1]
@@ -112,7 +114,7 @@ def main():
     a = ap.parse_args()
     systems = {f"paraformerasr {precision}": [a.streams_bench, "--precision", precision] for precision in OURS}
     programs = {f"paraformerasr {precision}": ([a.live_bench, "--precision", precision], None) for precision in OURS}
-    for package, peer, file in [("funasr-onnx", "funasr", "model_quant.onnx"), ("sherpa-onnx", "sherpa", "encoder.int8.onnx")]:
+    for package, peer, file in PEERS:
         if not (Path(a.model) / file).exists():
             print(f"{package} is left out: the model's folder has no {file}")
             continue
@@ -121,8 +123,9 @@ def main():
         programs[name] = (None, [sys.executable, str(HERE / "live.py"), peer])
     file = a.out / "results.json"
     results = json.loads(file.read_text()) if a.only_live and file.exists() else {}
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    results.update(machine=machine(), onnxruntime=version("onnxruntime"), model=Path(a.model).name, commit=commit)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout
+    results.update(machine=machine(), onnxruntime=version("onnxruntime"), model=Path(a.model).name,
+                   commit=commit.strip())
     a.out.mkdir(parents=True, exist_ok=True)
 
     def keep():

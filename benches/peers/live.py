@@ -3,10 +3,10 @@
     live.py funasr|sherpa --model DIR --audio DIR [--streams 4] [--seconds 300] [--stop-early]
 
 A chunk of each stream is due every 600 ms, each stream's at another moment; delay is from then to its text. What is due
-first is served first. A process for each core, one thread in each and the streams dealt out among them: that serves the
-most streams, since neither Python's lock nor threads that meet within a call cost anything. It costs the peer a second copy
-of the model, which peak_mb and rss_mb count; they are sums over the processes. A chunk that is 5 s late counts as skipped
-(as audio is in the element, by max-queue-time). delay_p50_ms is the median stream's median, delay_p95_ms the worst's.
+first is served first. A process for each core, one thread in each and the streams dealt out among them: that serves
+the most streams, since neither Python's lock nor threads that meet within a call cost anything. It costs the peer a
+second copy of the model, which peak_mb and rss_mb count; they are sums over the processes. A chunk that is 5 s late is
+skipped (as audio is in the element, by max-queue-time). delay_p50_ms is the median stream's median, delay_p95_ms the worst's.
 """
 import argparse
 import heapq

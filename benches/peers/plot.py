@@ -31,20 +31,24 @@ def main():
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     medians, live = results.get("medians", {}), results.get("live", {})
     panels = [(title, figure) for figure, title in PANELS] if medians else []
-    count = len(panels) + bool(live)
+    columns = 2 if panels else 1
+    rows = (len(panels) + bool(live) + 1) // columns if panels else 1
     plt.rcParams.update({"svg.hashsalt": "paraformerasr", "font.family": "sans-serif"})
-    figure, all_axes = plt.subplots(1, count, figsize=(4.2 * count, 3.6), squeeze=False)
-    for axes, (title, name) in zip(all_axes[0], panels):
+    figure, grid = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.7 * rows + 0.6), squeeze=False)
+    all_axes = list(grid.flat)
+    for axes, (title, name) in zip(all_axes, panels):
         streams = list(next(iter(medians.values())))
         bars(axes, title, streams, {system: [rows[n][name] for n in streams] for system, rows in medians.items()})
         axes.set_xlabel("streams", fontsize=8)
-        if name == "p95_ms":
-            axes.set_yscale("log")
+    for axes in all_axes[len(panels) + bool(live):]:
+        axes.set_axis_off()
     if live:
-        bars(all_axes[0][-1], "live streams kept up with", [""], {name: [found["streams"]] for name, found in live.items()})
-    handles, labels = all_axes[0][0].get_legend_handles_labels()
+        held = {name: [found["streams"]] for name, found in live.items()}
+        bars(all_axes[len(panels)], "live streams kept up with", [""], held)
+    handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8, frameon=False)
-    figure.suptitle(f"{results['machine']}; one thread, ONNX Runtime {results['onnxruntime']}", fontsize=9)
+    title = f"{results['machine']}; model \"{results['model']}\", ONNX Runtime {results['onnxruntime']}"
+    figure.suptitle(title, fontsize=9)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(folder / "results.svg", metadata={"Date": None})
 

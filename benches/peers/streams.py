@@ -3,8 +3,8 @@
     streams.py funasr|sherpa --model DIR --audio DIR [--streams 1] [--threads 1] [--seconds 30]
 
 All streams get a chunk of 600 ms at the same moment; they are served one after the other, and the next chunk comes once
-all are done. p50_ms and p95_ms are the time from that moment to a stream's text, so that the last of 16 streams waited for
-the other 15. Processor time is the process's, from the third chunk on: with the second, every system has made a call.
+all are done. p50_ms and p95_ms are the time from that moment to a stream's text, so that the last of 16 streams waited
+for the other 15. Processor time is the process's, from the third chunk on: with the second, every system has made a call.
 """
 import argparse
 import json

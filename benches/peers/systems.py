@@ -14,8 +14,8 @@ RATE, CHUNK = 16000, 9600
 
 
 class Funasr:
-    """funasr_onnx. Its object is one stream: the front end's state lives in it. A copy of the front end for each stream,
-    around one pair of graphs, is more than its interface offers, and in its favour: no model for each stream."""
+    """funasr_onnx. Its object is one stream: the front end's state lives in it. A copy of the front end for each
+    stream, around one pair of graphs, is more than its interface offers, and in its favour: no model for each stream."""
 
     def __init__(self, model, streams, threads):
         from funasr_onnx.paraformer_online_bin import Paraformer

@@ -35,7 +35,7 @@ pub fn demonstration_model() -> PathBuf {
 /// How long the process has run on processors, user and system, threads that have ended too.
 pub fn processor_time() -> Duration {
     let text = need(fs::read_to_string("/proc/self/stat"), "/proc/self/stat");
-    // The second field is the program's name in brackets, and may hold anything. The times are in hundredths of a second.
+    // The second field is the program's name in brackets, and may hold anything. Times are in hundredths of a second.
     let fields = text.rsplit(')').next().unwrap_or_default();
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Duration::from_millis(10 * ticks)

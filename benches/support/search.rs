@@ -10,7 +10,8 @@ use super::{speech, stop};
 /// How often the number found must hold.
 const PROOFS: usize = 3;
 
-/// A program that takes `--streams`, `--seconds` and `--stop-early`, and prints one JSON line in which `holds` says whether it kept up.
+/// A program that takes `--streams`, `--seconds` and `--stop-early`, and prints one JSON line in which `holds` says
+/// whether it kept up.
 pub struct Search {
     /// The program and its arguments.
     pub command: Vec<String>,
@@ -31,8 +32,8 @@ impl Search {
     pub fn run(&self, first: usize) -> (usize, Vec<Value>) {
         let (mut good, mut bad) = (0, self.most + 1);
         let mut streams = first.clamp(1, self.most);
-        // Bracketed first; then the middle, down to 3 percent.
-        while bad - good > step(good) {
+        // Bracketed first; then the middle.
+        while bad - good > 1 {
             if holds(&self.one(streams, true)) {
                 good = streams;
             } else {
@@ -55,7 +56,7 @@ impl Search {
             if runs.iter().all(holds) {
                 return (good, runs);
             }
-            good -= step(good);
+            good -= (good / 64).max(1);
         }
         (0, Vec::new())
     }
@@ -80,11 +81,6 @@ impl Search {
         eprintln!("{result}");
         result
     }
-}
-
-/// The steps in which numbers of streams are told apart: 3 percent.
-fn step(streams: usize) -> usize {
-    (streams / 32).max(1)
 }
 
 fn holds(run: &Value) -> bool {

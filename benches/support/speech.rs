@@ -1,5 +1,5 @@
-//! Speech for many streams, out of the repository's recordings: each stream has them in orders of its own. The files are
-//! written once, and all systems that are compared read them.
+//! Speech for many streams, out of the repository's recordings: each stream has them in orders of its own. The files
+//! are written once, and all systems that are compared read them.
 
 use std::fs::{self, File};
 use std::io::BufReader;
