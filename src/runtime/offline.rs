@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ort::session::Session;
+use ort::logging::LogLevel;
+use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 
 use super::graph::GraphHeader;
@@ -65,8 +66,7 @@ pub fn open(request: &OfflineRequest) -> Result<SharedOffline> {
         Precision::Int8 | Precision::Int8Exact => &[INT8],
         Precision::Float32 => &[FLOAT32],
     };
-    let missing = |name: &str, what: &str| Error::not_found(folder.path(name), format!("missing: {what}"));
-    let name = folder.first(names).ok_or_else(|| missing(names[0], "an offline Paraformer has its graph there"))?;
+    let name = folder.first(names).ok_or_else(|| no_graph(&folder, names[0], request.precision))?;
     let precision = if name == INT8 { Precision::Int8Exact } else { Precision::Float32 };
     let library = Library::get(&request.library)?;
     let path = folder.path(name);
@@ -77,7 +77,8 @@ pub fn open(request: &OfflineRequest) -> Result<SharedOffline> {
         let ports = Ports::of(&graph.file, &header)?;
         let embedder = if ports.kind.takes_hotwords() {
             if !folder.has(EMBEDDER) {
-                return Err(missing(EMBEDDER, "a model that takes hotwords has its hotword embedder there"));
+                let hint = "missing: a model that takes hotwords has its hotword embedder there";
+                return Err(Error::not_found(folder.path(EMBEDDER), hint));
             }
             let (embedder, header) = load::graph(&folder, &folder.path(EMBEDDER))?;
             Some((Embedder::of(&embedder.file, &header, ports.bias_width)?, embedder))
@@ -98,6 +99,22 @@ pub fn open(request: &OfflineRequest) -> Result<SharedOffline> {
         Ok((model, make))
     })?;
     Ok(SharedOffline { model, client, precision })
+}
+
+/// Why there is no graph, where that can be told.
+fn no_graph(folder: &Folder<'_>, name: &str, precision: Precision) -> Error {
+    let hint = if folder.has("model.pt") && folder.first(&[INT8, FLOAT32]).is_none() {
+        format!(
+            "missing: the folder has a PyTorch model (model.pt) but no ONNX graph. Export it with: python3 -c \"from \
+             funasr import AutoModel; AutoModel(model='{}').export(type='onnx', quantize=True)\"",
+            folder.path("").display()
+        )
+    } else if folder.first(&["encoder.int8.onnx", "encoder.onnx"]).is_some() {
+        format!("missing: the folder holds a streaming Paraformer, which belongs in model-path, not in {SETTING}")
+    } else {
+        format!("missing (precision={}): an offline Paraformer has its graph there", precision.name())
+    };
+    Error::not_found(folder.path(name), hint)
 }
 
 /// All but the graphs.
@@ -179,6 +196,8 @@ struct OfflineSessions {
     kind: OfflineKind,
     recogniser: Session,
     embedder: Option<(Embedder, Session)>,
+    /// Without the library's own words: that nothing is heard is no error to write to a terminal.
+    quiet: RunOptions,
 }
 
 impl OfflineSessions {
@@ -207,7 +226,9 @@ impl OfflineSessions {
             }
             None => None,
         };
-        let mut made = Self { kind, recogniser, embedder };
+        let mut quiet = RunOptions::new().map_err(failed)?;
+        quiet.set_log_level(LogLevel::Fatal).map_err(failed)?;
+        let mut made = Self { kind, recogniser, embedder, quiet };
         // Three seconds of average sound: in most models something fires.
         let (frames, mut output) = (50, OfflineOutput::default());
         let features = vec![0.0; frames * FEATURE_DIM];
@@ -235,7 +256,7 @@ impl OfflineNetwork for OfflineSessions {
         }
         output.token_num = 0;
         [&mut output.logits, &mut output.alphas, &mut output.peaks].into_iter().for_each(Vec::clear);
-        let outputs = match self.recogniser.run(inputs) {
+        let outputs = match self.recogniser.run_with_options(inputs, &self.quiet) {
             Ok(outputs) => outputs,
             // No token is heard, so the decoder is given nothing, which it cannot take. FunASR gives up likewise.
             Err(e) if is_nothing(&e.to_string()) => return Ok(()),
@@ -276,4 +297,81 @@ fn embed(embedder: &Embedder, session: &mut Session, ids: &[i32], embedded: &mut
 /// Whether ONNX Runtime says that an operator was given a tensor without rows.
 fn is_nothing(message: &str) -> bool {
     message.contains("shape") && message.contains("{0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::Port;
+    use super::*;
+
+    fn header(inputs: &[(&str, &[usize])], outputs: &[(&str, &[usize])]) -> GraphHeader {
+        let port = |(name, dims): &(&str, &[usize])| Port {
+            name: (*name).into(),
+            dims: dims.iter().map(|&dim| Some(dim).filter(|&dim| dim > 0)).collect(),
+        };
+        let (inputs, outputs) = (inputs.iter().map(port).collect(), outputs.iter().map(port).collect());
+        GraphHeader { inputs, outputs, metadata: Vec::new() }
+    }
+
+    fn found(inputs: &[(&str, &[usize])], outputs: &[(&str, &[usize])]) -> std::result::Result<OfflineKind, String> {
+        let ports = Ports::of(Path::new("model.onnx"), &header(inputs, outputs));
+        ports.map(|ports| ports.kind).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_kind_is_told_by_inputs_and_outputs() {
+        let speech: (&str, &[usize]) = ("speech", &[0, 0, 560]);
+        let plain = [speech, ("speech_lengths", &[0])];
+        let biased = [speech, ("speech_lengths", &[0]), ("bias_embed", &[0, 0, 512])];
+        let text: [(&str, &[usize]); 2] = [("logits", &[0, 0, 8404]), ("token_num", &[0])];
+        let times: [(&str, &[usize]); 4] = [text[0], text[1], ("us_alphas", &[0, 0]), ("us_cif_peak", &[0, 0])];
+        assert_eq!(found(&plain, &text), Ok(OfflineKind::Plain));
+        assert_eq!(found(&plain, &times), Ok(OfflineKind::BiCif));
+        assert_eq!(found(&biased, &text), Ok(OfflineKind::Contextual));
+        assert_eq!(found(&biased, &times), Ok(OfflineKind::SeACo));
+        // Half of what gives times gives none.
+        assert_eq!(found(&plain, &times[..3]), Ok(OfflineKind::Plain));
+        let narrow: [(&str, &[usize]); 2] = [("speech", &[0, 0, 80]), plain[1]];
+        assert_eq!(found(&narrow, &text).unwrap_err(), "model.onnx: expected features (speech) of width 560, found 80");
+    }
+
+    #[test]
+    fn other_models_are_named() {
+        fn free<'a>(names: &[&'a str]) -> Vec<(&'a str, &'a [usize])> {
+            names.iter().map(|name| (*name, &[][..])).collect()
+        }
+        let error = |inputs: &[&str], outputs: &[&str]| found(&free(inputs), &free(outputs)).unwrap_err();
+        let punctuation = error(&["inputs", "text_lengths"], &["logits"]);
+        assert_eq!(
+            punctuation,
+            "model.onnx: expected an offline Paraformer in offline-model-path, found a punctuation model: its folder \
+             belongs in punctuation-model-path"
+        );
+        assert!(error(&["speech", "in_cache0"], &["logits"]).contains("vad-model-path"));
+        assert!(error(&["speech", "speech_lengths"], &["enc", "enc_len", "alphas"]).contains("belongs in model-path"));
+        let unknown = error(&["speech", "speech_lengths", "language"], &["ctc_logits"]);
+        assert!(unknown.starts_with("model.onnx: expected an offline Paraformer: inputs speech"), "{unknown}");
+    }
+
+    #[test]
+    fn an_embedder_fits_its_recogniser() {
+        let fits = |length: usize, width: usize| {
+            let header = header(&[("hotword", &[0, length])], &[("hw_embed", &[10, 0, width])]);
+            Embedder::of(Path::new("model_eb.onnx"), &header, Some(512)).map_err(|e| e.to_string())
+        };
+        assert_eq!(fits(10, 512).unwrap().lengths, None);
+        assert_eq!(fits(12, 512).unwrap_err(), "model_eb.onnx: expected hotwords of length 10, found 12");
+        assert!(fits(10, 64).unwrap_err().ends_with("as wide as the recogniser's bias_embed, 512, found 64"));
+        let older = header(&[("hotword", &[0, 10]), ("hotword_length", &[0])], &[("hw_embed", &[10, 0, 512])]);
+        let older = Embedder::of(Path::new("model_eb.onnx"), &older, None).unwrap();
+        assert_eq!(older.lengths.as_deref(), Some("hotword_length"));
+    }
+
+    #[test]
+    fn only_a_tensor_without_rows_means_that_nothing_is_heard() {
+        assert!(is_nothing("Non-zero status code returned while running Conv node. Invalid input shape: {0}"));
+        assert!(is_nothing("cannot be reshaped to the requested shape. Input shape:{0,64}, requested shape:{1,64,64}"));
+        assert!(!is_nothing("Failed to allocate memory for requested buffer of size 400000"));
+        assert!(!is_nothing("Got invalid dimensions for input: speech index: 2 Got: 80 Expected: 560"));
+    }
 }

@@ -1,8 +1,9 @@
 """Build small offline Paraformers with FunASR's own classes and export them with FunASR's own graph code; print what
 funasr_onnx makes of recordings.
 
+    make_offline.py --test-data [--recordings DIR]                        models/offline-* and goldens/offline.jsonl
     make_offline.py OUT --kind plain|bicif|contextual|seaco [--seed N] [--specials]
-    make_offline.py --goldens MODEL_DIR ...  > goldens/offline.jsonl
+    make_offline.py --goldens MODEL_DIR ... [--recordings DIR]  > goldens/offline.jsonl
 
 OUT gets the files of the published directories: model.onnx, model_quant.onnx, config.yaml, am.mvn, tokens.json, and where
 the kind takes hotwords model_eb.onnx. The weights are random, then scaled so that about four tokens a second fire, hotwords
@@ -11,12 +12,14 @@ change the result, and each choice is sure; with --specials <blank>, </s> and <u
 A golden is one JSON line: the case ("model", "kind", "precision", "audio", "samples", "repeat", "hotwords"), then
 "token_num", "ids" (the best of each row of the logits), "margin" (the closest choice), and where the kind gives times
 "row_times" ([begin, end] in ms of every row but predictor_bias, as funasr_onnx's function gives it for that many tokens). What
-funasr_onnx itself returns is "text", "tokens" and, with times, "timestamp"; "error" is why it returns nothing.
+funasr_onnx itself returns is "text", "tokens" and, with times, "timestamp"; "error" is why it returns nothing. With
+--recordings also lines for the recording of the FunASR repository in DIR, which is not carried here.
 """
 import argparse
 import json
 import logging
 import os
+import pathlib
 import shutil
 import tempfile
 import warnings
@@ -29,10 +32,18 @@ import yaml  # noqa: E402
 
 import make_model  # noqa: E402
 from host_loop import read_wav  # noqa: E402
-from make_goldens import AUDIO, audio_of  # noqa: E402
+from make_goldens import AUDIO, GOLDENS, MODELS, audio_of, copy_files, write_lines  # noqa: E402
 
 CLASSES = {"plain": "Paraformer", "bicif": "BiCifParaformer", "contextual": "ContextualParaformer", "seaco": "SeacoParaformer"}
 TAKES_HOTWORDS, GIVES_TIMES = ("contextual", "seaco"), ("bicif", "seaco")
+# Kind, seed, whether special tokens are chosen, and the graphs that are kept.
+TEST_MODELS = {
+    "offline-plain": ("plain", 1, False, ["model.onnx", "model_quant.onnx"]),
+    "offline-bicif": ("bicif", 2, False, ["model_quant.onnx"]),
+    "offline-specials": ("bicif", 3, True, ["model_quant.onnx"]),
+    "offline-contextual": ("contextual", 4, False, ["model_quant.onnx", "model_eb.onnx"]),
+    "offline-seaco": ("seaco", 5, False, ["model_quant.onnx", "model_eb.onnx"]),
+}
 DIM, UNITS, ENCODER_BLOCKS = 32, 64, 2
 # The last block of the contextual decoder is another class than the ones before.
 DECODER_BLOCKS = {"plain": 1, "bicif": 1, "contextual": 2, "seaco": 1}
@@ -114,34 +125,39 @@ def frontend(directory):
     return WavFrontend(os.path.join(directory, "am.mvn"), **conf)
 
 
-def embed(embedder, words):
-    """The vectors of words of ids, that of <s> last."""
-    ids = torch.zeros(len(words) + 1, 10, dtype=torch.int32)
-    for row, word in zip(ids, [*words, [1]]):
+def spell(hotwords):
+    """The ids of the words that can be spelt, cut to ten, and those of <s>: what FunASR's C++ takes."""
+    words = [word[:10] for word in hotwords.split() if all(character in TOKENS for character in word)]
+    return [[TOKENS.index(character) for character in word] for word in words] + [[1]]
+
+
+def embed(embedder, hotwords):
+    words = spell(hotwords)
+    ids = torch.zeros(len(words), 10, dtype=torch.int32)
+    for row, word in zip(ids, words):
         row[:len(word)] = torch.tensor(word)
     with torch.no_grad():
         states = embedder(ids)
-    return torch.stack([states[len(word) - 1, row] for row, word in enumerate([*words, [1]])])[None]
+    return torch.stack([states[len(word) - 1, row] for row, word in enumerate(words)])[None]
 
 
 def calibrate(directory, parts, kind, specials):
     graph, front = parts[0], frontend(directory)
-    audio = [read_wav(AUDIO / name) for name in ("speech.wav", "noise.wav")] + [np.zeros(16000, np.float32)]
-    rows = [torch.from_numpy(front.lfr_cmvn(front.fbank(samples)[0])[0]).float()[None] for samples in audio]
-    lists = [None]
     if kind in TAKES_HOTWORDS:
         for name, weight in parts[1].bias_encoder.named_parameters():
             weight.data *= HOTWORD_STATE_GAIN if "weight" in name else 1
-        first, last = TOKENS.index(CHARACTERS[0]), TOKENS.index(CHARACTERS[-1])
-        lists = [[torch.randint(first, last, (length,)).tolist() for length in lengths]
-                 for lengths in ((), (2,), (3, 2, 4), (2,) * 60)]
+    inputs = []
+    for audio, samples, repeat, hotwords in cases(kind):
+        samples = audio_of(dict(audio=audio, samples=samples, repeat=repeat))
+        if len(samples) >= LEAST_SAMPLES:
+            rows = torch.from_numpy(front.lfr_cmvn(front.fbank(samples)[0])[0]).float()[None]
+            inputs.append((rows, torch.tensor([rows.shape[1]], dtype=torch.int32),
+                           *([embed(parts[1], hotwords)] if kind in TAKES_HOTWORDS else [])))
 
     def listen():
-        for speech in rows:
-            lengths = torch.tensor([speech.shape[1]], dtype=torch.int32)
-            for words in lists:
-                with torch.no_grad():
-                    graph(speech, lengths, *([] if words is None else [embed(parts[1], words)]))
+        for each in inputs:
+            with torch.no_grad():
+                graph(*each)
 
     def spread(layer, mean, deviation):
         _, logits = make_model.observed(layer, listen)
@@ -229,8 +245,11 @@ HOTWORDS = {
     "long": "".join(CHARACTERS[20:33]),
     "letters": f"abc {CHARACTERS[70]}",
 }
+RECORDING = "asr_example.wav"
 LENGTHS = [0, 399, 400, 1600, 2400, 4000, 8000, 16000, 40000]
 LONG_SAMPLES = 60 * 16000
+# Fewer may not fire any token, and then the graphs fail.
+LEAST_SAMPLES = 8000
 
 
 def thousand():
@@ -275,11 +294,9 @@ def recogniser(directory, kind, quantize):
             return self.seen
 
         def proc_hotword(self, hotwords):
-            # It takes no empty list, no word that cannot be spelt, and none of more than ten characters.
-            words = [word[:10] for word in hotwords.split() if all(character in self.vocab for character in word)]
-            if words:
-                return super().proc_hotword(" ".join(words))
-            return np.array([[1] + [0] * 9], np.int32), np.array([0])
+            # Its own takes no empty list, no word that cannot be spelt, and none of more than ten characters.
+            words = spell(hotwords)
+            return np.array([word + [0] * (10 - len(word)) for word in words], np.int32), np.array([len(word) - 1 for word in words])
 
     return Recogniser(directory, batch_size=1, quantize=quantize, intra_op_num_threads=1)
 
@@ -309,7 +326,7 @@ def result(model, kind, samples, hotwords):
     return dict(line, text=preds[0], tokens=preds[1])
 
 
-def goldens(directory):
+def goldens(directory, recordings):
     logging.disable(logging.CRITICAL)
     name = os.path.basename(os.path.normpath(directory))
     with open(os.path.join(directory, "config.yaml"), encoding="utf-8") as f:
@@ -324,28 +341,43 @@ def goldens(directory):
             if kind in TAKES_HOTWORDS:
                 shutil.copy(os.path.join(directory, "model_eb.onnx"), os.path.join(folder, "model_eb_quant.onnx"))
             model = recogniser(folder, kind, precision == "int8")
-            for audio, samples, repeat, hotwords in cases(kind):
+            others = [(RECORDING, len(read_wav(os.path.join(recordings, RECORDING))), 1, PRESENT)] if recordings else []
+            for audio, samples, repeat, hotwords in [*cases(kind), *others]:
                 case = dict(audio=audio, samples=samples, repeat=repeat)
-                found = result(model, kind, audio_of(case), hotwords)
+                folder_of = pathlib.Path(recordings) if audio == RECORDING else AUDIO
+                hotwords = hotwords if kind in TAKES_HOTWORDS else ""
+                found = result(model, kind, audio_of(case, folder_of), hotwords)
                 yield dict(model=name, kind=kind, precision=precision, **case, hotwords=hotwords, **found)
+
+
+def remake_test_data(recordings):
+    for name, (kind, seed, specials, graphs) in TEST_MODELS.items():
+        with tempfile.TemporaryDirectory() as made:
+            make(made, kind, seed, specials)
+            copy_files(pathlib.Path(made), MODELS / name, ["config.yaml", "am.mvn", "tokens.json", *graphs])
+    write_lines(GOLDENS / "offline.jsonl", [line for name in TEST_MODELS for line in goldens(MODELS / name, recordings)])
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("folders", nargs="+", metavar="OUT")
+    ap.add_argument("folders", nargs="*", metavar="OUT")
     ap.add_argument("--kind", choices=sorted(CLASSES))
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--specials", action="store_true")
     ap.add_argument("--goldens", action="store_true")
+    ap.add_argument("--test-data", action="store_true")
+    ap.add_argument("--recordings", metavar="DIR")
     a = ap.parse_args()
-    if a.goldens == bool(a.kind) or (a.kind and len(a.folders) > 1):
-        ap.error("OUT and --kind, or --goldens and models")
-    if a.kind:
+    if a.test_data:
+        remake_test_data(a.recordings)
+    elif a.goldens and a.folders and not a.kind:
+        for folder in a.folders:
+            for line in goldens(folder, a.recordings):
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+    elif a.kind and len(a.folders) == 1 and not a.goldens:
         make(a.folders[0], a.kind, a.seed, a.specials)
-        return
-    for folder in a.folders:
-        for line in goldens(folder):
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+    else:
+        ap.error("--test-data, OUT and --kind, or --goldens and models")
 
 
 if __name__ == "__main__":

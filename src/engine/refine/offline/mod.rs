@@ -23,12 +23,15 @@ use super::align;
 use crate::engine::detokenizer::Spacing;
 use crate::engine::frontend::cmvn::Cmvn;
 use crate::engine::frontend::lfr::Lfr;
-use crate::engine::frontend::{FEATURE_DIM, MEL_BINS};
+use crate::engine::frontend::{FEATURE_DIM, LFR_SHIFT, MEL_BINS};
 use crate::engine::hypothesis::Recognised;
 use crate::engine::vocabulary::Vocabulary;
 use crate::engine::{DisplayToken, Error, Hypothesis, Piece, Result};
 
 const MS_NS: i64 = 1_000_000;
+/// The longest utterance, in rows of 60 ms: 3 minutes. The encoder's memory grows with the square of the length, here to
+/// 150 MB of attention.
+const MAX_ROWS: usize = 3000;
 
 /// The four kinds of offline Paraformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +164,8 @@ impl OfflinePass {
 
     /// Recognises an utterance. Times rise and lie within the utterance. Nothing where no token is heard.
     ///
-    /// Errors: those of the network; [`Error::Network`] where sizes are wrong.
+    /// Errors: those of the network; [`Error::Network`] where sizes are wrong; [`Error::Setting`] where it is longer than
+    /// 3 minutes.
     pub fn recognise(
         &mut self,
         network: &mut dyn OfflineNetwork,
@@ -169,6 +173,14 @@ impl OfflinePass {
     ) -> Result<Vec<Piece>> {
         if utterance.frames.len() < MEL_BINS {
             return Ok(Vec::new());
+        }
+        let rows = (utterance.frames.len() / MEL_BINS).div_ceil(LFR_SHIFT);
+        if rows > MAX_ROWS {
+            return Err(Error::Setting {
+                name: "max-utterance-duration",
+                value: format!("{} s in one utterance", rows * 60 / 1000),
+                expected: format!("{} s at most with a second pass", MAX_ROWS * 60 / 1000),
+            });
         }
         if self.bias.is_none() {
             self.set_hotwords(network, &[])?;
