@@ -86,7 +86,7 @@ pub fn open(request: &PunctuationRequest) -> Result<SharedPunctuation> {
         };
         Ok((PunctuationModel::new(kind, &vocabulary, marks), make))
     })?;
-    let mut warnings = library.conflicts(&request.library);
+    let mut warnings = Vec::new();
     if folder.has(SEGMENTER) && model.kind() == PunctuationKind::Offline {
         warnings.push(format!(
             "the punctuation model in {} was made for text that is cut into words ({SEGMENTER}): characters are what it gets \

@@ -1,7 +1,8 @@
 """Build small CT-Transformers for punctuation with FunASR's own classes and graph code; print what funasr_onnx gives for them.
 
     make_punctuation.py OUT --kind realtime|offline [--seed N] [--endless]         a model
-    make_punctuation.py --goldens MODEL_DIR ... > goldens/punctuation.jsonl        texts and their marks
+    make_punctuation.py --goldens MODEL_DIR ...                                    texts and their marks
+    make_punctuation.py --data                                                     both, for tests/data
 
 A model has the published ones' files, inputs and outputs, 16 channels and random weights: which marks it sets means nothing,
 but neighbours, masks and what was said before all change them. With --endless it hardly ever ends a sentence.
@@ -34,12 +35,15 @@ ENDLESS = [-30.0, 4.0, -0.5, -30.0, -30.0, -0.5]
 LENGTHS = [1, 2, 3, 4, 5, 19, 20, 21, 22, 39, 40, 41, 42, 60, 61, 120]
 # A tie that another processor might decide otherwise.
 LEAST_MARGIN = 1e-4
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# Kind, seed and whether it is endless. With these seeds sentences end also after ASCII words.
+MODELS = {"punctuation-realtime-1": ("realtime", 1, False), "punctuation-realtime-2": ("realtime", 2, True),
+          "punctuation-offline-1": ("offline", 5, False), "punctuation-offline-2": ("offline", 2, True)}
 
 
 def vocabulary():
     """The characters of the demonstration model, so that what it hears can be punctuated; the last entry is the unknown word."""
-    root = pathlib.Path(__file__).resolve().parent.parent.parent
-    pieces = json.loads((root / "models/demo/tokens.json").read_text(encoding="utf-8"))
+    pieces = json.loads((ROOT / "models/demo/tokens.json").read_text(encoding="utf-8"))
     return [piece for piece in pieces if not piece.isascii()] + WORDS + ["<unk>"]
 
 
@@ -109,7 +113,7 @@ def make(out, kind, seed, endless=False):
     import onnx
 
     kept = [node.name for node in onnx.load(path).graph.node if "output" in node.name]
-    quantize_dynamic(path, path.replace(".onnx", "_quant.onnx"), op_types_to_quantize=["MatMul"], per_channel=True,
+    quantize_dynamic(path, os.path.join(out, "model_quant.onnx"), op_types_to_quantize=["MatMul"], per_channel=True,
                      reduce_range=False, weight_type=QuantType.QUInt8, nodes_to_exclude=kept)
     with open(os.path.join(out, "config.yaml"), "w", encoding="utf-8") as f:
         yaml.safe_dump(config, f, sort_keys=False, allow_unicode=True)
@@ -130,7 +134,7 @@ def texts(tokens, seed):
     characters = [token for token in tokens if not token.isascii()]
     mixed = characters + 12 * WORDS + ["foo_", "zyx"] + 3 * ["囧"]
     streams = [[draw(length, characters)] for length in LENGTHS] + [[draw(length, mixed)] for length in LENGTHS]
-    streams += [[draw(length, mixed)] for length in (199, 205, 260, 333)]
+    streams += [[draw(length, mixed)] for length in (199, 205, 260, 333)] + [[draw(60, WORDS)] for _ in range(3)]
     streams += [[""], ["  "], ["hello"], ["foo_"], ["，"], ["今天天气很好hello", "world 我们去公园"], ["今天", "", "天气"]]
     streams += [["今天", "天气", "很好", "我", "们", "去", "公", "园"], ["hello", "world", "good", "ok"]]
     for _ in range(6):
@@ -200,20 +204,39 @@ def goldens(directory):
         yield from (dict(line, margin=round(line["margin"], 5)) for line in lines)
 
 
+def remake_data():
+    """The models of the tests, one of each kind also quantised, and their goldens."""
+    data = ROOT / "tests/data"
+    for name, (kind, seed, endless) in MODELS.items():
+        make(data / "models" / name, kind, seed, endless)
+        if endless:
+            (data / "models" / name / "model_quant.onnx").unlink()
+    with open(data / "goldens/punctuation.jsonl", "w", encoding="utf-8") as f:
+        for name in MODELS:
+            write_lines(f, data / "models" / name)
+
+
+def write_lines(out, directory):
+    for line in goldens(directory):
+        print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("directories", nargs="+", metavar="DIR")
+    ap.add_argument("directories", nargs="*", metavar="DIR")
     ap.add_argument("--goldens", action="store_true")
+    ap.add_argument("--data", action="store_true")
     ap.add_argument("--kind", choices=MARKS)
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--endless", action="store_true")
     a = ap.parse_args()
-    if a.goldens == bool(a.kind):
-        ap.error("either --goldens or --kind")
-    if a.goldens:
+    if a.goldens + a.data + bool(a.kind) != 1 or bool(a.directories) == a.data:
+        ap.error("OUT and --kind, or --goldens and models, or --data")
+    if a.data:
+        remake_data()
+    elif a.goldens:
         for directory in a.directories:
-            for line in goldens(directory):
-                print(json.dumps(line, ensure_ascii=False), flush=True)
+            write_lines(sys.stdout, directory)
     else:
         make(a.directories[0], a.kind, a.seed, a.endless)
 

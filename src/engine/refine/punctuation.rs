@@ -6,19 +6,22 @@
 //! The text is classified in blocks of 20 words, each after the words that earlier blocks left over: those after the last
 //! end of a sentence, whose marks are found anew with what follows them. The realtime form also keeps the words of the
 //! unfinished sentence from call to call, and their masks hold them apart from what is new. The classes of each run are
-//! the reference's. What we make of them differs where the reference loses or invents text:
-//! - Tokens go in and out. The reference works on text, and cuts `_` from words at its end.
-//! - What is kept from call to call, and from block to block, is bounded ([`LONGEST_WORDS`]).
+//! the reference's. What is made of them differs where the reference loses or invents text, or grows without bound:
+//! - Tokens go in and out, and all come out. The reference works on text: it takes the last character for a mark where it
+//!   has the name of one, so that `foo_` loses its `_`; it puts a space before a text that follows a kept ASCII word, and
+//!   none where a block was settled between two ASCII words.
+//! - What is kept from call to call, and left over from block to block, is bounded ([`LONGEST_WORDS`]).
 //! - The mark after the last word is given, neither removed nor forced.
-//! - The class `<unk>` puts nothing; a word is looked up in lower case where it is not known as it is.
+//! - The class `<unk>` puts nothing. The reference writes `<unk>`.
+//! - A word that is not known as it is, is looked up in lower case, as in FunASR's C++.
 //! - A text without words changes nothing. The reference fails, or punctuates what it kept once more.
 
 mod marks;
 mod words;
 
-use super::super::hypothesis::DisplayToken;
-use super::super::vocabulary::Vocabulary;
-use super::super::{Error, Result};
+use crate::engine::hypothesis::DisplayToken;
+use crate::engine::vocabulary::Vocabulary;
+use crate::engine::{Error, Result};
 
 pub use marks::Marks;
 use words::Words;
@@ -248,14 +251,14 @@ fn best(scores: &[f32], words: usize, classes: usize) -> Result<Vec<Found>> {
         let message = format!("{} scores of {words} words, where each has {classes} classes", scores.len());
         return Err(Error::network(message));
     }
+    if scores.iter().any(|score| !score.is_finite()) {
+        return Err(Error::network("scores of words that are no numbers"));
+    }
     let best = |row: &[f32]| {
         let class = (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
         let sum: f32 = row.iter().map(|score| (score - row[class]).exp()).sum();
         Found { class, confidence: 1.0 / sum }
     };
-    if scores.iter().any(|score| score.is_nan()) {
-        return Err(Error::network("scores of words that are no numbers"));
-    }
     Ok(scores.chunks_exact(classes).map(best).collect())
 }
 
