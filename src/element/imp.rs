@@ -10,9 +10,9 @@ use gst::subclass::prelude::*;
 
 use super::input::{Format, Item};
 use super::messages::{post_error, progress};
+use super::models::{Clients, Models, Opened, Requests};
 use super::output::Outgoing;
 use super::properties::PROPERTIES;
-use super::models::{Clients, Models, Opened, Requests};
 use super::recogniser::Recogniser;
 use super::settings::Settings;
 use super::stats::Stats;

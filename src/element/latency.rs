@@ -24,7 +24,8 @@ pub fn own(settings: &Settings) -> gst::ClockTime {
         (Output::Captions, CaptionMode::Progressive) => 0,
         (Output::Captions, CaptionMode::Final) => {
             // What is said of an utterance is known at its end.
-            let limit = settings.rewrites_finals().then_some(settings.max_utterance_ms).filter(|&limit_ms| limit_ms > 0);
+            let limit =
+                settings.rewrites_finals().then_some(settings.max_utterance_ms).filter(|&limit_ms| limit_ms > 0);
             u64::from(limit.unwrap_or(settings.shape.max_duration_ms)) + u64::from(settings.endpoint_silence_ms)
         }
     };

@@ -63,10 +63,12 @@ impl Requests {
         };
         let source = Surroundings::of_process().locate(path(&settings.model_path).as_deref());
         Self {
-            vad: path(&settings.vad_model_path)
-                .map(|directory| VadRequest { directory, library: library.clone() }),
-            offline: path(&settings.offline_model_path)
-                .map(|directory| OfflineRequest { directory, precision, library: library.clone() }),
+            vad: path(&settings.vad_model_path).map(|directory| VadRequest { directory, library: library.clone() }),
+            offline: path(&settings.offline_model_path).map(|directory| OfflineRequest {
+                directory,
+                precision,
+                library: library.clone(),
+            }),
             punctuation: path(&settings.punctuation_model_path)
                 .map(|directory| PunctuationRequest { directory, library: library.clone() }),
             recognition: ModelRequest { source, precision, library },

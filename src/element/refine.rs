@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::messages::Times;
+use super::settings::Settings;
 use crate::engine::refine::chain::{Chain, HotwordSet, Networks, Pass, RefineOptions, Refined, refine_streaming};
 use crate::engine::refine::hotwords::Hotwords;
 use crate::engine::timeline::Timeline;
 use crate::engine::{DisplayToken, Error, Heard, Hypothesis, Result};
-use super::messages::Times;
-use super::settings::Settings;
 use crate::scheduler::mailbox::Reply;
 use crate::scheduler::{Canceller, Mailbox, OfflineClient, PunctuationClient, background};
 
@@ -85,11 +85,7 @@ pub struct Refiner {
 
 impl Refiner {
     /// At the start of a stream; without `stages` no network is asked.
-    pub fn new(
-        stages: Option<Arc<Mutex<Stages>>>,
-        settings: &Settings,
-        wake: Arc<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    pub fn new(stages: Option<Arc<Mutex<Stages>>>, settings: &Settings, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let options = RefineOptions {
             hotwords: Arc::default(),
             spacing: settings.engine_spacing(),

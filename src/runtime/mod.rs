@@ -20,7 +20,7 @@ pub mod vad;
 
 pub use layout::{ModelSource, Precision};
 pub use library::{Library, LibraryRequest, Provider};
-pub use punctuation::{PunctuationRequest, SharedPunctuation};
 pub use offline::{OfflineRequest, SharedOffline};
+pub use punctuation::{PunctuationRequest, SharedPunctuation};
 pub use registry::{ModelRequest, SharedModel};
 pub use vad::{SharedVad, VadRequest};

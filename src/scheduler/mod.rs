@@ -13,8 +13,8 @@ pub mod worker;
 
 pub use calls::{RecognitionClient, RecognitionWorker, VadClient, VadWorker};
 pub use mailbox::Mailbox;
-pub use punctuation::{PunctuationClient, PunctuationWorker};
 pub use offline::{OfflineClient, OfflineWorker};
+pub use punctuation::{PunctuationClient, PunctuationWorker};
 pub use queue::Queue;
 pub use slot::Canceller;
 

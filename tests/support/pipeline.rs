@@ -212,6 +212,7 @@ pub fn brief(entries: &[Entry]) -> Vec<String> {
 pub struct Outcome {
     pub text: String,
     pub is_final: bool,
+    pub pass: String,
     pub utterance: u64,
     pub start: u64,
     pub end: u64,
@@ -242,7 +243,6 @@ pub fn outcome(structure: &gst::StructureRef) -> Outcome {
         structure.fields().map(|field| field.as_str()).collect::<Vec<_>>(),
         ["text", "final", "pass", "utterance", "start-time", "end-time", "running-time", "duration", "tokens"]
     );
-    assert_eq!(structure.get::<&str>("pass"), Ok("streaming"));
     let number = |name: &str| structure.get::<u64>(name).unwrap();
     let tokens = structure.get::<gst::Array>("tokens").unwrap();
     let token = |value: &glib::SendValue| {
@@ -262,6 +262,7 @@ pub fn outcome(structure: &gst::StructureRef) -> Outcome {
     Outcome {
         text: structure.get("text").unwrap(),
         is_final: structure.get("final").unwrap(),
+        pass: structure.get("pass").unwrap(),
         utterance: number("utterance"),
         start: number("start-time"),
         end: number("end-time"),
