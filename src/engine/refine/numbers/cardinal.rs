@@ -3,6 +3,9 @@
 use super::window::{LONGEST, Window};
 use super::words;
 
+/// What is sold or paid by one: after a round number and 一 it shows that 一 is no digit of the number.
+const EACH: &str = "个位名人张条只次件天年月本杯间辆台双份支瓶箱袋包盒套节课桶吨斤克平米公小股夜晚";
+
 /// What a run of number characters says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -74,11 +77,14 @@ pub(super) fn run(window: &Window, k: usize) -> Vec<char> {
         run.push('两');
     }
     while k + run.len() < LONGEST && is_numeric(window, k + run.len()) {
+        let end = k + run.len();
         let goes_on = run.last().is_none_or(|last| "十零〇".contains(*last));
-        if !goes_on && !window.is_in(k + run.len(), "十百千万亿") && words::ends_a_number(window, k + run.len()) {
+        // 三千一个月, 五万一平米: 一 is "each".
+        let each = window.at(end) == '一' && run.last().is_some_and(|last| "百千万亿".contains(*last));
+        if !goes_on && words::ends_a_number(window, end) || each && window.is_in(end + 1, EACH) {
             break;
         }
-        run.push(window.at(k + run.len()));
+        run.push(window.at(end));
     }
     // 千克, 千米: their 千 is the number's only where it fits (三千米; 三千克 is 3千克, which is the same).
     let unit = run.last() == Some(&'千') && window.is_in(k + run.len(), "克米瓦赫卡伏帕");

@@ -91,7 +91,12 @@ pub(super) fn quantity(window: &Window, k: usize) -> Option<Quantity> {
     let run = run(window, k);
     let whole = value(&run)?;
     let end = k + run.len();
-    let found = decimal(window, end, &whole).unwrap_or_else(|| Quantity { end, text: whole.written() });
+    let found = match (decimal(window, end, &whole), &whole) {
+        (Some(found), _) => found,
+        // 百分之三四.
+        (None, Value::Digits(_)) => return None,
+        (None, Value::Cardinal(_)) => Quantity { end, text: whole.written() },
+    };
     let goes_on = is_numeric(window, found.end) || window.at(found.end) == '几' || window.has(found.end, "点几");
     (!goes_on).then_some(found)
 }
@@ -136,7 +141,7 @@ fn number(window: &Window) -> Vec<Piece> {
     let round = run.last().is_some_and(|c| "十百千万亿".contains(*c));
     let inexact_after =
         window.at(end) == '几' || window.at(end) == '来' && round && !window.is_in(end + 1, "自到看源临");
-    if end >= LONGEST || inexact_before || inexact_after {
+    if end >= LONGEST || is_lunar(window) || inexact_before || inexact_after {
         return stays();
     }
     if let Some(Quantity { end, text }) = fraction(window, end, &value) {
@@ -162,6 +167,13 @@ fn number(window: &Window) -> Vec<Piece> {
     pieces
 }
 
+/// Whether a day or month of the lunar calendar comes, which is written in Chinese (GB/T 15835-2011, 4.2.1).
+fn is_lunar(window: &Window) -> bool {
+    let left = window.left;
+    let day = left.ends_with("月") && left.said_at(2) == '历';
+    day || ["农历", "阴历", "正月", "腊月"].iter().any(|text| left.ends_with(text))
+}
+
 /// 三分之二: the denominator ends before `end`.
 fn fraction(window: &Window, end: usize, denominator: &Value) -> Option<Quantity> {
     let (Value::Cardinal(denominator), true) = (denominator, window.has(end, "分之")) else { return None };
@@ -182,7 +194,8 @@ fn digits_are_a_number(window: &Window, run: &[char], digits: &str) -> bool {
     let ascending = digits.windows(2).all(|pair| pair[1] == pair[0] + 1);
     match digits {
         [first, second] => {
-            let year = window.is_in(end, "年级届") && !ascending && digits != b"35";
+            let year = window.at(end) == '年' || window.is_in(end, "级届") && b"0129".contains(first);
+            let year = year && !ascending && digits != b"35";
             let born = window.at(end) == '后' && *second == b'5' && *first != b'4' && *first != b'3';
             run.iter().any(|c| "零〇幺".contains(*c)) || year || born
         }
@@ -203,11 +216,11 @@ fn digit_becomes_figure(window: &Window, c: char) -> bool {
         '角' | '毛' | '分' if after_a_number(window, "元块角毛") => true,
         _ if after_a_number(window, "毛角") && is_boundary(window, 1) => true,
         '秒' if after_a_number(window, "分") => true,
-        '到' | '至' | '比' => other_end_becomes_figures(window, c),
+        '到' | '至' | '比' | '加' | '减' | '乘' => other_end_becomes_figures(window, c),
         '又' => {
             value(&run(window, 2)).is_some_and(|value| fraction(window, 2 + run(window, 2).len(), &value).is_some())
         }
-        _ if after_a_number(window, "到至比") && !window.is_in(1, units::COUNTED) => true,
+        _ if after_a_number(window, "到至比加减乘") && !window.is_in(1, units::COUNTED) => true,
         _ => units::measured(window, 1) || !units::tail(window, 1).is_empty(),
     }
 }

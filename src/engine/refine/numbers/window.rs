@@ -49,6 +49,11 @@ impl Left {
         text.chars().rev().zip(self.last).all(|(wanted, said)| wanted == said)
     }
 
+    /// The character `n` before the last one.
+    pub fn said_at(&self, n: usize) -> char {
+        self.last.get(n).copied().unwrap_or(END)
+    }
+
     /// Whether the character before is one of `set`.
     pub fn is_in(&self, set: &str) -> bool {
         set.contains(self.last[0])
