@@ -78,7 +78,7 @@ pub struct Chunker {
 impl Chunker {
     /// At the start of an utterance: the context is zeros.
     pub fn new(size: ChunkSize, dim: usize) -> Self {
-        let mut chunker = Self { size, dim, rows: Vec::new(), done: 0 };
+        let mut chunker = Self { size, dim, rows: Vec::with_capacity(size.window() * dim), done: 0 };
         chunker.reset();
         chunker
     }

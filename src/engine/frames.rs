@@ -12,6 +12,8 @@ use super::frontend::fbank::{Fbank, FbankPlan, SHIFT_SAMPLES};
 pub struct HeldFrames {
     fbank: Fbank,
     frames: Vec<f32>,
+    /// How many frames there is room for besides those that come.
+    room: usize,
     /// The number of the first frame held.
     first: u64,
     /// The number of the sample at which frame 0 begins.
@@ -21,6 +23,12 @@ pub struct HeldFrames {
 }
 
 impl HeldFrames {
+    /// None yet. Where at most `room` frames are held when samples come, and as many samples come each time, only the
+    /// first ones take memory.
+    pub fn with_room(room: usize) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// Forgets everything: the next sample is number 0, and begins frame 0.
     pub fn reset(&mut self) {
         self.samples = 0;
@@ -36,6 +44,9 @@ impl HeldFrames {
 
     /// Takes samples.
     pub fn push(&mut self, plan: &FbankPlan, samples: &[f32]) {
+        // What is held goes up and down. Room for the most of it at once is taken now rather than at any later time.
+        let most = (self.room + samples.len() / SHIFT_SAMPLES + 1) * MEL_BINS;
+        self.frames.reserve(most.saturating_sub(self.frames.len()));
         self.fbank.push(plan, samples, &mut self.frames);
         self.samples += samples.len() as u64;
     }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::Result;
+use super::chunk::ChunkSize;
 use super::counters::Counters;
 use super::event::{Event, Heard, StreamOptions};
 use super::frames::HeldFrames;
@@ -30,6 +31,12 @@ const ROW_LEAD_NS: u64 = 17_500_000;
 
 /// While nobody speaks, the stream tells how far it is after so many frames: 300 ms.
 const IDLE_FRAMES: u64 = 30;
+
+/// The most frames that are held between two calls: an utterance may yet begin with its lead-in before the rows that were
+/// given out last, and a window lies after these.
+fn most_held(chunk_size: ChunkSize) -> usize {
+    (LEAD_IN_ROWS as usize + chunk_size.window()) * FRAMES_PER_STACK as usize
+}
 
 /// Where the stream stands. A call that failed is made again from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +106,7 @@ impl Stream {
             telling: Telling::new(options.spacing),
             model,
             options,
-            frames: HeldFrames::default(),
+            frames: HeldFrames::with_room(most_held(options.chunk_size)),
             vad_finished: false,
             open: vad.is_none(),
             vad,

@@ -19,6 +19,8 @@ impl Lfr {
     pub fn push(&mut self, frames: &[f32], rows: &mut Vec<f32>) {
         if !self.started && frames.len() >= MEL_BINS {
             self.started = true;
+            // What is kept goes up and down with where the frames are parted. Room for the most of it at once.
+            self.frames.reserve(2 * LFR_WINDOW * MEL_BINS);
             for _ in 0..LEFT_PAD {
                 self.frames.extend_from_slice(&frames[..MEL_BINS]);
             }
