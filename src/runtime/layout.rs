@@ -65,6 +65,16 @@ pub struct Graphs {
 }
 
 impl<'a> Folder<'a> {
+    /// The folder of a model that was opened before.
+    pub fn of(source: &'a ModelSource) -> Self {
+        Self { source }
+    }
+
+    /// Where the model comes from.
+    pub fn source(&self) -> &'a ModelSource {
+        self.source
+    }
+
     /// The folder of a model, which the setting `name` names. Errors: [`Error::NotFound`] where it is none.
     pub fn open(source: &'a ModelSource, name: &str) -> Result<Self> {
         if let ModelSource::Directory(path) = source {

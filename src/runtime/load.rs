@@ -1,11 +1,14 @@
 //! A model folder, read and checked: everything that can be known to be wrong is found before a session is made.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use ort::session::Session;
+
 use super::graph::GraphHeader;
-use super::layout::{Folder, Graphs};
+use super::layout::{Folder, Graphs, ModelSource};
+use super::library::Library;
 use super::rewrite::{Report, Rewrites, Rewritten, rewrite};
+use super::session::session;
 use crate::engine::config::{Config, metadata_value};
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::frontend::cmvn::Cmvn;
@@ -14,20 +17,23 @@ use crate::engine::vocabulary::Vocabulary;
 use crate::engine::yaml::Yaml;
 use crate::engine::{Error, Result};
 
-/// A graph, still as a file's bytes.
+/// A graph, as the file that it is in: the largest are hundreds of megabytes, so the bytes are read for its session and
+/// not held before.
 #[derive(Debug)]
 pub struct Graph {
     /// The file.
     pub file: PathBuf,
-    /// Its bytes.
-    pub bytes: Cow<'static, [u8]>,
+    source: ModelSource,
 }
 
 impl Graph {
-    /// The graph with its rewrites, and what was done.
-    pub fn rewritten(self, rewrites: Rewrites) -> (Self, Report) {
-        let Rewritten { bytes, report } = rewrite(self.bytes, rewrites);
-        (Self { bytes, ..self }, report)
+    /// Makes the session, after the rewrites; says what these did. Nothing of the file stays in memory beside the session.
+    ///
+    /// Errors: [`Error::NotFound`], and [`Error::Model`] naming the file that ONNX Runtime does not take.
+    pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<(Session, Report)> {
+        let bytes = Folder::of(&self.source).read(&self.file)?;
+        let Rewritten { bytes, report } = rewrite(bytes, rewrites);
+        Ok((session(library, &self.file, &bytes)?, report))
     }
 }
 
@@ -92,11 +98,11 @@ pub fn load(folder: &Folder<'_>, graphs: &Graphs) -> Result<LoadedFiles> {
     Ok(LoadedFiles { model, encoder, decoder })
 }
 
-/// Reads a graph and its header. Errors: [`Error::NotFound`], [`Error::Model`].
+/// Reads the header of a graph. Errors: [`Error::NotFound`], [`Error::Model`].
 pub(super) fn graph(folder: &Folder<'_>, path: &Path) -> Result<(Graph, GraphHeader)> {
     let bytes = folder.read(path)?;
     let header = GraphHeader::parse(path, &bytes)?;
-    Ok((Graph { file: path.into(), bytes }, header))
+    Ok((Graph { file: path.into(), source: folder.source().clone() }, header))
 }
 
 /// The configuration, the file it stands in, and the YAML where it is that.

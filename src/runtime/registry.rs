@@ -95,8 +95,9 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
         let loaded = Loaded { model: Arc::new(files.model), rewrites: Arc::default() };
         let reports = loaded.rewrites.clone();
         let make = move || {
-            let (encoder, of_encoder) = encoder.rewritten(rewrites);
-            let (decoder, of_decoder) = decoder.rewritten(rewrites);
+            // One after the other: what making a session takes besides it is gone before the next one is made.
+            let (encoder_session, of_encoder) = encoder.session(library, rewrites)?;
+            let (decoder_session, of_decoder) = decoder.session(library, rewrites)?;
             let batching = match precision {
                 Precision::Float32 => Batching::Padded,
                 // The published int8 graphs have one activation scale for all of a call.
@@ -106,7 +107,8 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
                 _ => Batching::Padded,
             };
             let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
-            let sessions = Sessions::new(library, sizes, &encoder, &decoder, batching)?;
+            let (encoder, decoder) = ((encoder_session, &*encoder.file), (decoder_session, &*decoder.file));
+            let sessions = Sessions::new(sizes, encoder, decoder, batching)?;
             Ok(Box::new(sessions) as Box<dyn Network>)
         };
         Ok((loaded, make))

@@ -12,7 +12,6 @@ use ort::value::TensorRef;
 
 use super::batch::{self, Batching, Stacked};
 use super::library::{Library, Provider};
-use super::load::Graph;
 use super::operators;
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::model::Sizes;
@@ -30,21 +29,22 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Makes the sessions, and runs each graph once: whatever does not fit shows now, and the first words are not late.
+    /// Of encoder and decoder, with their files. Runs each once: whatever does not fit shows now, and the first words are
+    /// not late.
     ///
-    /// Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
-    pub fn new(library: &Library, sizes: Sizes, encoder: &Graph, decoder: &Graph, batching: Batching) -> Result<Self> {
+    /// Errors: [`Error::Model`] naming the file whose graph does not do what a Paraformer's does.
+    pub fn new(sizes: Sizes, encoder: (Session, &Path), decoder: (Session, &Path), batching: Batching) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
         let mut sessions = Self {
-            encoder: session(library, encoder)?,
-            decoder: session(library, decoder)?,
+            encoder: encoder.0,
+            decoder: decoder.0,
             sizes,
             cache_inputs: names("in"),
             cache_outputs: names("out"),
             batching,
             stacked: Stacked::default(),
         };
-        sessions.rehearse(&encoder.file, &decoder.file)?;
+        sessions.rehearse(encoder.1, decoder.1)?;
         Ok(sessions)
     }
 
@@ -174,8 +174,8 @@ impl Network for Sessions {
     }
 }
 
-/// A graph as a session. Errors: [`Error::Model`] naming the file.
-pub(super) fn session(library: &Library, graph: &Graph) -> Result<Session> {
+/// The graph of a file, as its bytes, as a session. Errors: [`Error::Model`] naming the file.
+pub(super) fn session(library: &Library, file: &Path, graph: &[u8]) -> Result<Session> {
     let build = || -> std::result::Result<Session, String> {
         let text = |e: ort::Error<SessionBuilder>| e.to_string();
         let mut builder = SessionBuilder::new(&library.environment)
@@ -188,9 +188,9 @@ pub(super) fn session(library: &Library, graph: &Graph) -> Result<Session> {
         }
         let operators = operators::domain().map_err(|e| e.to_string())?;
         builder = builder.with_operators(operators).map_err(text)?;
-        builder.commit_from_memory(&graph.bytes).map_err(|e| e.to_string())
+        builder.commit_from_memory(graph).map_err(|e| e.to_string())
     };
-    build().map_err(|reason| Error::model(&graph.file, "a graph that ONNX Runtime takes", reason))
+    build().map_err(|reason| Error::model(file, "a graph that ONNX Runtime takes", reason))
 }
 
 /// Copies an output into `target`. Errors: [`Error::Network`].

@@ -11,7 +11,8 @@ use super::graph::GraphHeader;
 use super::layout::{Folder, ModelSource, Precision};
 use super::library::{Library, LibraryRequest};
 use super::load::{self, Graph};
-use super::session::{copy, failed, session};
+use super::rewrite::Rewrites;
+use super::session::{copy, failed};
 use super::shared::{Key, SharedModels};
 use crate::engine::frontend::cmvn::Cmvn;
 use crate::engine::segment::vad::{VAD_FEATURE_DIM, VadModel};
@@ -129,7 +130,7 @@ impl VadSession {
     fn new(library: &Library, graph: &Graph, sizes: Sizes, silence_ids: Vec<usize>) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.caches).map(|layer| format!("{prefix}_cache{layer}")).collect();
         let mut made = Self {
-            session: session(library, graph)?,
+            session: graph.session(library, Rewrites::default())?.0,
             sizes,
             silence_ids,
             cache_inputs: names("in"),

@@ -11,6 +11,7 @@ mod signed;
 mod types;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use prost::Message;
@@ -18,7 +19,7 @@ use prost::bytes::Bytes;
 
 use net::Net;
 use product::Product;
-use proto::{Graph, Model, OperatorSet};
+use proto::{Graph, INT8, Model, OperatorSet};
 
 use super::operators::DOMAIN;
 
@@ -102,14 +103,20 @@ pub fn rewrite(bytes: Cow<'static, [u8]>, rewrites: Rewrites) -> Rewritten {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
-    let (model, report) = match edited(bytes.clone(), rewrites) {
-        Ok(edited) => edited,
-        Err(left_alone) => {
-            return Rewritten { bytes: owned(bytes), report: Report { left_alone, ..Report::default() } };
+    let written = edited(bytes.clone(), rewrites).and_then(|(model, moved, report)| {
+        let new = Bytes::from(model.encode_to_vec());
+        let places = signed::places(&new, &moved).ok_or("its weights cannot be found again")?;
+        Ok((new, places, report))
+    });
+    match written {
+        Ok((new, places, report)) => {
+            drop(bytes);
+            let mut new = Vec::from(new);
+            places.into_iter().for_each(|place| new[place].iter_mut().for_each(|byte| *byte ^= 0x80));
+            Rewritten { bytes: new.into(), report }
         }
-    };
-    let new = model.encode_to_vec();
-    Rewritten { bytes: new.into(), report }
+        Err(left_alone) => Rewritten { bytes: owned(bytes), report: Report { left_alone, ..Report::default() } },
+    }
 }
 
 /// The bytes, without a copy where nothing else holds them.
@@ -117,7 +124,8 @@ fn owned(bytes: Bytes) -> Cow<'static, [u8]> {
     Cow::Owned(Vec::from(bytes))
 }
 
-fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static str> {
+/// A graph with its rewrites, but for the tensors of these names, whose bytes are still to be turned over.
+fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, HashSet<String>, Report), &'static str> {
     if rewrites == Rewrites::default() {
         return Err("nothing was to be done");
     }
@@ -127,7 +135,7 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static 
         return Err("it has functions or training information");
     }
     opset(&model, "").filter(|version| (13..=25).contains(version)).ok_or("its operator set is unknown")?;
-    let (graph, report) = edit(graph, rewrites).ok_or("its nodes cannot be followed")?;
+    let (graph, moved, report) = edit(graph, rewrites).ok_or("its nodes cannot be followed")?;
     model.graph = Some(graph);
     if report.row_scales + report.fused_memory > 0 && opset(&model, DOMAIN).is_none() {
         model.opset_import.push(OperatorSet { domain: Some(DOMAIN.into()), version: Some(1) });
@@ -135,15 +143,19 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, Report), &'static 
     if report.signed_weights + report.row_scales + report.fused_memory == 0 {
         return Err("it has none of the forms that can be rewritten");
     }
-    Ok((model, report))
+    Ok((model, moved, report))
 }
 
-fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, Report)> {
+fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, HashSet<String>, Report)> {
     let mut net = Net::new(graph)?;
     let (products, other_products) = Product::all(&net);
     let mut report = Report { products: products.len(), other_products, ..Report::default() };
+    let mut moved = HashSet::new();
     if rewrites.signed_weights {
-        report.signed_weights = signed::sign_weights(&mut net, &products);
+        moved = signed::movable(&net, &products);
+        let is_signed = |name: &str| net.weight(name).is_some_and(|weight| weight.data_type() == INT8);
+        let signed = |product: &&Product| moved.contains(&product.weight) || is_signed(&product.weight);
+        report.signed_weights = products.iter().filter(signed).count();
     }
     if rewrites.row_scales && !products.is_empty() {
         (net, report.row_scales) = rows::scale_rows(net, &products)?;
@@ -156,7 +168,9 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, Report)> {
             net = predictor::mask_predictor(net, mask)?;
         }
     }
-    Some((net.into_graph(), report))
+    // Last, since the other rewrites read what the weights hold.
+    signed::call_signed(&mut net, &moved);
+    Some((net.into_graph(), moved, report))
 }
 
 /// The version of an operator set that a model uses.

@@ -1,12 +1,18 @@
 //! Weights of 8 bits, unsigned, become signed: the same integers in every product, and a faster kernel.
 //!
-//! A weight and its zero point move down by 128 together, so that `(a - za) * (b - zb)` stays what it was, bit for bit.
+//! A weight and its zero point move down by 128 together, so that `(a - za) * (b - zb)` stays what it was, bit for bit. In
+//! two's complement, less 128 is the highest bit turned over. That is done in the bytes of the new file: the weights are
+//! nearly all of a graph, and a copy of them would double the memory that loading takes.
 
 use std::collections::HashSet;
+use std::ops::Range;
+
+use prost::Message;
+use prost::bytes::Bytes;
 
 use super::net::{Net, bytes_of};
 use super::product::Product;
-use super::proto::{INT8, UINT8};
+use super::proto::{INT8, Model, UINT8};
 
 /// Whether this processor multiplies unsigned by signed bytes without saturating. Others add pairs in 16 bits, which
 /// gives wrong products; there the weights stay as they are.
@@ -19,8 +25,8 @@ pub fn processor_is_exact() -> bool {
     false
 }
 
-/// Moves the weights of all products that can; gives how many products have a signed weight in the end.
-pub fn sign_weights(net: &mut Net, products: &[Product]) -> usize {
+/// The names of the tensors that can move: the weights and zero points of products.
+pub fn movable(net: &Net, products: &[Product]) -> HashSet<String> {
     let mut movable: Vec<&Product> = products.iter().filter(|product| is_unsigned(net, product)).collect();
     // A tensor that anything else uses stays, and then so do the others of its products.
     loop {
@@ -37,19 +43,37 @@ pub fn sign_weights(net: &mut Net, products: &[Product]) -> usize {
             break;
         }
     }
-    let names: HashSet<&str> =
-        movable.iter().flat_map(|product| [product.weight.as_str(), &product.zero_point]).collect();
+    movable.iter().flat_map(|product| [product.weight.clone(), product.zero_point.clone()]).collect()
+}
+
+/// Calls these tensors signed. What they hold is to be turned over: see [`places`].
+pub fn call_signed(net: &mut Net, names: &HashSet<String>) {
     for name in names {
         if let Some(tensor) = net.weight_mut(name)
             && let Some(bytes) = bytes_of(tensor, UINT8)
         {
-            // In two's complement, less 128 is the highest bit turned over.
-            tensor.raw_data = Some(bytes.iter().map(|byte| byte ^ 0x80).collect());
+            tensor.raw_data = Some(bytes);
             tensor.int32_data.clear();
             tensor.data_type = Some(INT8);
         }
     }
-    products.iter().filter(|product| net.weight(&product.weight).is_some_and(|w| w.data_type() == INT8)).count()
+}
+
+/// Where in an ONNX file the bytes of these tensors lie, whose highest bits are to be turned over. None where they are not
+/// all there.
+pub fn places(file: &Bytes, names: &HashSet<String>) -> Option<Vec<Range<usize>>> {
+    if names.is_empty() {
+        return Some(Vec::new());
+    }
+    // Tensor data are slices of the file.
+    let graph = Model::decode(file.clone()).ok()?.graph?;
+    let tensors = graph.initializer.iter().filter(|tensor| names.contains(tensor.name()));
+    let place = |bytes: &Bytes| {
+        let start = bytes.as_ptr().addr().checked_sub(file.as_ptr().addr())?;
+        (start + bytes.len() <= file.len()).then_some(start..start + bytes.len())
+    };
+    let places: Option<Vec<_>> = tensors.map(|tensor| place(tensor.raw_data.as_ref()?)).collect();
+    places.filter(|places| places.len() == names.len())
 }
 
 /// Whether weight and zero point are unsigned, two tensors, and nothing but operands.
