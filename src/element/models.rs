@@ -90,6 +90,7 @@ impl Requests {
             optional("punctuation", error);
             None
         });
+        warnings.extend(punctuation.iter().flat_map(|punctuation| punctuation.warnings.clone()));
         let (vad, vad_client) = vad.map(|vad| (vad.model, vad.client)).unzip();
         let (offline, offline_client) = offline.map(|offline| (offline.model, offline.client)).unzip();
         let (punctuation, punctuation_client) =

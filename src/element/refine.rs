@@ -192,14 +192,14 @@ impl Refiner {
         loop {
             while let Some((number, mut refined)) = self.mailbox.take() {
                 // What came too late, or before a flush, is not waited for; what should have come before never will.
-                while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.number <= number) {
+                while let Some(waiting) = self.next_waiting(|waiting| waiting.number <= number) {
                     let refined = if waiting.number == number { refined.take() } else { None };
                     finals.push(self.final_text(waiting, refined));
                 }
             }
             let now = Instant::now();
-            let late = |waiting: &mut Waiting| patience.is_some_and(|patience| now >= waiting.since + patience);
-            while let Some(waiting) = self.waiting.pop_front_if(late) {
+            let late = |waiting: &Waiting| patience.is_some_and(|patience| now >= waiting.since + patience);
+            while let Some(waiting) = self.next_waiting(late) {
                 let warning = format!("the final text took longer than {PATIENCE:?}, so the streaming text is final");
                 self.mailbox.forget_before(waiting.number + 1);
                 let refined = self.fall_back(&waiting, vec![warning]);
@@ -211,6 +211,11 @@ impl Refiner {
                 return finals;
             }
         }
+    }
+
+    /// Takes the utterance that has waited longest, if it is such a one.
+    fn next_waiting(&mut self, is: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        self.waiting.front().is_some_and(is).then(|| self.waiting.pop_front()).flatten()
     }
 
     fn final_text(&self, waiting: Waiting, refined: Option<Refined>) -> Final {

@@ -152,7 +152,8 @@ impl TextOutput {
         if self.mode == Mode::Progressive {
             self.progressive.correct(&words);
         }
-        if self.deferred.waiting.pop_front_if(|waiting| waiting.0 == utterance).is_some() {
+        if self.deferred.waiting.front().is_some_and(|waiting| waiting.0 == utterance) {
+            self.deferred.waiting.pop_front();
             let end_ns = words.iter().map(|word| word.end_ns).max();
             words.into_iter().for_each(|word| self.finals.word(word));
             self.finals.end_utterance();

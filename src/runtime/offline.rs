@@ -12,7 +12,7 @@ use super::layout::{Folder, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
 use super::load::{self, Graph};
 use super::rewrite::Rewrites;
-use super::session::{copy, failed, session};
+use super::session::{copy, failed};
 use super::shared::{Key, SharedModels};
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::frontend::cmvn::Cmvn;
@@ -92,8 +92,7 @@ pub fn open(request: &OfflineRequest) -> Result<SharedOffline> {
             _ => Rewrites::default(),
         };
         let make = move || {
-            let (graph, _) = graph.rewritten(rewrites);
-            let sessions = OfflineSessions::new(library, ports.kind, size, &graph, embedder)?;
+            let sessions = OfflineSessions::new(library, ports.kind, size, (&graph, rewrites), embedder)?;
             Ok(Box::new(sessions) as Box<dyn OfflineNetwork>)
         };
         Ok((model, make))
@@ -208,15 +207,15 @@ impl OfflineSessions {
         library: &Library,
         kind: OfflineKind,
         vocabulary_size: usize,
-        graph: &Graph,
+        (graph, rewrites): (&Graph, Rewrites),
         embedder: Option<(Embedder, Graph)>,
     ) -> Result<Self> {
         let wrong = |file: &Path, found: String| Error::model(file, "a graph that runs", found);
-        let recogniser = session(library, graph)?;
+        let (recogniser, _) = graph.session(library, rewrites)?;
         let mut bias = None;
         let embedder = match embedder {
             Some((embedder, graph)) => {
-                let mut session = session(library, &graph)?;
+                let (mut session, _) = graph.session(library, Rewrites::default())?;
                 let (mut vectors, mut ids) = (Vec::new(), [0; HOTWORD_IDS]);
                 ids[0] = 1;
                 embed(&embedder, &mut session, &ids, &mut vectors).map_err(|e| wrong(&graph.file, e.to_string()))?;

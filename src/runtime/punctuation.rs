@@ -12,7 +12,7 @@ use super::layout::{Folder, ModelSource, Precision};
 use super::library::{Library, LibraryRequest};
 use super::load::{self, Graph};
 use super::rewrite::Rewrites;
-use super::session::{copy, failed, session};
+use super::session::{copy, failed};
 use super::shared::{Key, SharedModels};
 use crate::engine::refine::punctuation::{
     Marks, PunctuationInput, PunctuationKind, PunctuationModel, PunctuationNetwork,
@@ -77,10 +77,9 @@ pub fn open(request: &PunctuationRequest) -> Result<SharedPunctuation> {
         let marks = Marks::from_yaml(&config, &yaml)?;
         let (vocabulary_file, vocabulary) = vocabulary(&folder, &config, &yaml, || file(&VOCABULARIES, "its words"))?;
         let ports = Ports { kind, inputs: names(&header.inputs), output: header.outputs[0].name.clone() };
-        check(&graph, &header, &ports, (&config, marks.len()), (&vocabulary_file, vocabulary.len()))?;
+        check(&folder, &graph, &header, &ports, (&config, marks.len()), (&vocabulary_file, vocabulary.len()))?;
         let (words, classes) = (vocabulary.len(), marks.len());
         let make = move || {
-            let (graph, _) = graph.rewritten(Rewrites::exact());
             let session = PunctuationSession::new(library, &graph, ports, words, classes)?;
             Ok(Box::new(session) as Box<dyn PunctuationNetwork>)
         };
@@ -151,6 +150,7 @@ fn kind(file: &Path, header: &GraphHeader) -> Result<PunctuationKind> {
 
 /// Whether classes and words are as many as the graph has, as far as the file tells; a run tells the rest.
 fn check(
+    folder: &Folder<'_>,
     graph: &Graph,
     header: &GraphHeader,
     ports: &Ports,
@@ -161,7 +161,7 @@ fn check(
         let expected = format!("punc_list to have {classes} marks, as many as the graph has classes");
         return Err(Error::model(config, expected, marks.to_string()));
     }
-    match embedded_words(&graph.bytes, &ports.inputs[0]).filter(|&embedded| embedded != words) {
+    match embedded_words(&folder.read(&graph.file)?, &ports.inputs[0]).filter(|&embedded| embedded != words) {
         Some(embedded) => {
             let expected = format!("{embedded} words, as many as the graph's embedding has");
             Err(Error::model(vocabulary, expected, words.to_string()))
@@ -219,7 +219,7 @@ struct PunctuationSession {
 
 impl PunctuationSession {
     fn new(library: &Library, graph: &Graph, ports: Ports, words: usize, classes: usize) -> Result<Self> {
-        let mut made = Self { session: session(library, graph)?, ports, mask: Vec::new() };
+        let mut made = Self { session: graph.session(library, Rewrites::exact())?.0, ports, mask: Vec::new() };
         // Whatever does not fit shows now; the last word is in the embedding or not.
         let ids = [0, i32::try_from(words).map_or(i32::MAX, |words| words - 1)];
         let mut scores = Vec::new();
