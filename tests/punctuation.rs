@@ -176,15 +176,16 @@ fn reference_text(
 #[test]
 fn classes_and_texts_are_funasrs() {
     let text = std::fs::read_to_string(support::data("goldens/punctuation.jsonl")).unwrap();
-    let mut models: HashMap<(String, String), SharedPunctuation> = HashMap::new();
+    // With the folders: a graph is read in the background.
+    let mut models: HashMap<(String, String), (SharedPunctuation, tempfile::TempDir)> = HashMap::new();
     let mut seen: HashMap<Deviation, usize> = HashMap::new();
     let (mut runs, mut settled_at_comma) = (0, 0);
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let name = |key: &str| line[key].as_str().unwrap().to_owned();
-        let shared = models.entry((name("model"), name("graph"))).or_insert_with(|| {
+        let (shared, _) = models.entry((name("model"), name("graph"))).or_insert_with(|| {
             let folder = copy(&name("model"), &name("graph"));
-            try_open(folder.path()).unwrap()
+            (try_open(folder.path()).unwrap(), folder)
         });
         let realtime = name("model").contains("realtime");
         let kind = if realtime { PunctuationKind::Realtime } else { PunctuationKind::Offline };
