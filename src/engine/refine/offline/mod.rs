@@ -194,7 +194,7 @@ impl OfflinePass {
 
     fn pieces(&self, utterance: &OfflineUtterance<'_>) -> Result<Vec<Piece>> {
         let OfflineOutput { logits, token_num, alphas, peaks } = &self.output;
-        let size = self.model.vocabulary.len();
+        let size = self.model.vocabulary.len().max(1);
         if logits.len() < token_num * size || (*token_num > 0 && logits.len() % size != 0) {
             return Err(unexpected(format!("{} logits for {token_num} tokens of {size}", logits.len())));
         }
