@@ -98,7 +98,7 @@ pub(super) fn quantity(window: &Window, k: usize) -> Option<Quantity> {
         (None, Value::Cardinal(_)) => Quantity { end, text: whole.written() },
     };
     let goes_on = is_numeric(window, found.end) || window.at(found.end) == '几' || window.has(found.end, "点几");
-    (!goes_on).then_some(found)
+    (!goes_on && found.end < LONGEST).then_some(found)
 }
 
 /// The decimal whose 点 is at `point`, after the number `whole`: 三点五, 六点四二万, 一二七点零点零点一.
@@ -180,7 +180,7 @@ fn fraction(window: &Window, end: usize, denominator: &Value) -> Option<Quantity
     let run = run(window, end + 2);
     let Value::Cardinal(numerator) = value(&run)? else { return None };
     let end = end + 2 + run.len();
-    let exact = *denominator > 1 && !is_numeric(window, end) && window.at(end) != '几';
+    let exact = *denominator > 1 && end < LONGEST && !is_numeric(window, end) && window.at(end) != '几';
     exact.then(|| Quantity { end, text: format!("{numerator}/{denominator}") })
 }
 

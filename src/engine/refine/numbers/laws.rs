@@ -257,6 +257,33 @@ fn a_decision_looks_at_a_bounded_number_of_tokens() {
     }
 }
 
+/// Never the first part of a number alone.
+#[test]
+fn a_number_is_written_whole_or_not_at_all() {
+    for before in [
+        "",
+        "负",
+        "负三点",
+        "百分之",
+        "百分之三点",
+        "三点",
+        "三分之",
+        "九千九百九十九亿三分之",
+        "第",
+        "三块",
+        "下午三点",
+    ] {
+        for digits in 10..60 {
+            let written = normalise(&tokens(&format!("是{before}{}吧", "七".repeat(digits))));
+            let figures = |token: &DisplayToken| token.text.contains(|c: char| c.is_ascii_digit());
+            let broken = written
+                .windows(2)
+                .any(|pair| figures(&pair[0]) && pair[1].text == "七" || figures(&pair[1]) && pair[0].text == "七");
+            assert!(!broken, "{}", joined(&written));
+        }
+    }
+}
+
 #[test]
 fn spaces_are_those_of_the_detokeniser() {
     let said = tokens("iphone 十五 pro 有 g 三十 g 和 4");

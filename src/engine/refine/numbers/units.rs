@@ -2,7 +2,7 @@
 
 use super::cardinal::{Value, is_numeric, run, value};
 use super::grammar::{Piece, is_boundary};
-use super::window::Window;
+use super::window::{LONGEST, Window};
 use super::words;
 
 /// Measure words of what is counted: after one of these a digit is a count of things, and stays Chinese.
@@ -87,7 +87,7 @@ pub(super) fn tail(window: &Window, end: usize) -> Vec<Piece> {
     let run = run(window, end + link);
     let after = end + link + run.len();
     let Some(value) = value(&run) else { return Vec::new() };
-    if is_numeric(window, after) || window.is_in(after, "几点") {
+    if after >= LONGEST || is_numeric(window, after) || window.is_in(after, "几点") {
         return Vec::new();
     }
     // 十块零五毛.
