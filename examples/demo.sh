@@ -17,6 +17,9 @@ srt=$out/recording.srt
 vtt=$out/recording.vtt
 log=$out/gstreamer.log
 
+# What happens to the text at the end of each utterance.
+stages=(offline-model-path=models/demo-offline punctuation-model-path=models/demo-punctuation)
+
 title() {
     if [[ -t 1 ]]; then
         printf '\n\033[1m%s\033[0m\n' "$1"
@@ -102,12 +105,13 @@ export LC_ALL=C.UTF-8 # for the Chinese, on machines without any locale set
     gst-inspect-1.0 paraformerasr >>"$log" 2>&1 || fail "GStreamer does not find the element paraformerasr in $GST_PLUGIN_PATH"
 
     title "Captioning examples/recording.wav as it is spoken, with the built-in model"
-    caption identity sync=true ! paraformerasr ! srtenc ! filesink location="$srt" | show_text || fail "gst-launch-1.0 stopped with an error"
+    echo "At the end of each sentence a second pass corrects it, and commas come in."
+    caption identity sync=true ! paraformerasr "${stages[@]}" ! srtenc ! filesink location="$srt" | show_text || fail "gst-launch-1.0 stopped with an error"
     grep -q -e '-->' "$srt" || fail "there are no captions in $srt"
 
     title "Once more, as fast as this machine can"
     start=$EPOCHREALTIME
-    caption paraformerasr ! text/x-raw,format=pango-markup ! webvttenc ! filesink location="$vtt" >>"$log" || fail "gst-launch-1.0 stopped with an error"
+    caption paraformerasr "${stages[@]}" ! text/x-raw,format=pango-markup ! webvttenc ! filesink location="$vtt" >>"$log" || fail "gst-launch-1.0 stopped with an error"
     end=$EPOCHREALTIME
     grep -q -e '-->' "$vtt" || fail "there are no captions in $vtt"
     seconds=$(($(stat --format=%s examples/recording.wav) / 32000))
@@ -136,6 +140,8 @@ Your microphone (Ctrl-C ends it, and -e captions what was said last):
 Your own file, whatever GStreamer can read:
 
     gst-launch-1.0 filesrc location=film.mp4 ! decodebin ! audioconvert ! audioresample ! paraformerasr ! srtenc ! filesink location=film.srt
+
+Numbers, punctuation, your own words and a second pass: "Better text" in README.md.
 
 FunASR's published model, for real speech (with PARAFORMER_MODEL_PATH set, the same lines use it):
 

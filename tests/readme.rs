@@ -27,10 +27,11 @@ use distance::distance;
 const TIME_OUT_S: u64 = 120;
 
 /// How a block is known, and what must come of it.
-const LINES: [(&str, Check); 14] = [
+const LINES: [(&str, Check); 15] = [
     ("location=talk.srt", Check::Captions("talk.srt")),
     ("location=talk.vtt", Check::Captions("talk.vtt")),
     ("location=talk-vad.srt", Check::Captions("talk-vad.srt")),
+    ("location=talk-final.srt", Check::Punctuated("talk-final.srt")),
     (
         "decodebin ! audioconvert ! audioresample ! paraformerasr ! srtenc ! filesink location=film.srt",
         Check::Captions("film.srt"),
@@ -54,6 +55,8 @@ const SCREEN: &str = "x264enc tune=zerolatency ! matroskamux ! filesink location
 enum Check {
     /// A file of captions has the sentences.
     Captions(&'static str),
+    /// A file of captions has the sentences, with punctuation.
+    Punctuated(&'static str),
     /// So has standard output.
     PrintedCaptions,
     /// Standard output has the sentences as they grow.
@@ -102,6 +105,8 @@ impl Place {
         symlink(plugin, place.path("plugin/libgstparaformer.so")).unwrap();
         symlink(root().join("examples/recording.wav"), place.path("talk.wav")).unwrap();
         symlink(root().join("tests/data/models/vad-tiny"), place.path("fsmn-vad")).unwrap();
+        symlink(root().join("models/demo-offline"), place.path("paraformer-offline")).unwrap();
+        symlink(root().join("models/demo-punctuation"), place.path("punctuation")).unwrap();
         for name in ["film.mp4", "two words.mp4"] {
             film.iter().for_each(|film| symlink(film, place.path(name)).unwrap());
         }
@@ -340,6 +345,12 @@ fn check(ran: &Ran, check: Check, film: &Path) {
                 let sound = if file.starts_with("talk") { place.path("talk.wav") } else { film.to_owned() };
                 assert_eq!(joined(&found), messages(&sound).0, "{file} and the messages differ");
             }
+        }
+        Check::Punctuated(file) => {
+            captions::check(&place.path(file));
+            let text = joined(&cues(&fs::read_to_string(place.path(file)).unwrap()));
+            assert_eq!(text.replace(['，', '。'], ""), sentences().concat());
+            assert!(text.contains("大家好，") && text.ends_with('。'), "{text}");
         }
         Check::PrintedCaptions => {
             let found = cues(printed);
