@@ -225,13 +225,13 @@ def calibrate(directory, parts, audio, tokens):
     output.bias.data.copy_(bias - weight @ whiten @ states.mean(0))
 
 
-def grow_margins(weight, bias, states, steps=400, margin=4.0, noise=STATE_NOISE):
+def grow_margins(weight, bias, states, steps=400, margin=4.0):
     """The linear classifier that chooses the same token for each state, by a margin, also when the state is a bit off."""
     labels = (states @ weight.T + bias).argmax(1, keepdim=True)
     weight, bias = weight.requires_grad_(), bias.requires_grad_()
     optimizer = torch.optim.Adam([weight, bias], lr=0.05)
     for _ in range(steps):
-        logits = (states + noise * torch.randn_like(states)) @ weight.T + bias
+        logits = (states + STATE_NOISE * torch.randn_like(states)) @ weight.T + bias
         chosen = logits.gather(1, labels)
         other = logits.scatter(1, labels, -torch.inf).amax(1, keepdim=True)
         loss = torch.relu(margin - (chosen - other)).sum()
