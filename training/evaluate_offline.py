@@ -52,7 +52,7 @@ def main():
         for samples, text in read_sentences(folder):
             first.append((text, host_loop.join(piece for piece, _ in streaming.run(samples)["tokens"])))
             result = offline(samples)
-            second.append((text, result[0]["preds"][0].replace(" ", "") if result else ""))
+            second.append((text, result[0]["preds"].replace(" ", "") if result else ""))
         for wanted, given in second:
             if a.errors and wanted != given:
                 print(wanted, given)

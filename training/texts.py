@@ -2,8 +2,8 @@
 
 The clauses are the phrases of tests/data/demo_phrases.txt and of its kind, and clauses put together from parts. What stands
 between two of them follows from the clauses themselves, as it does for a reader: a greeting or a circumstance (外面下雨了)
-belongs to what comes next, a request or a statement ends the sentence, a question ends with its mark, and two descriptions of
-the same form (模型很小，速度很快) are one sentence.
+belongs to what comes next, a request or a statement ends the sentence, a question ends with its mark, and descriptions in
+a row (模型很小，速度很快) are one sentence.
 """
 import pathlib
 import zlib
@@ -48,6 +48,7 @@ def clauses(known):
         number = "".join(rng.choice(digits) for _ in range(rng.randint(2, 6)))
         return rng.choice([
             ("statement", f"{t}{w}{rng.choice(['在', '去'])}{p}{d}"), ("statement", f"{w}{t}{d}"), ("statement", f"{t}{w}都{d}"),
+            ("statement", f"{t}{w}都{rng.choice(['在', '去'])}{p}{d}"), ("statement", f"{w}{t}{rng.choice(['都', ''])}在{p}{d}"),
             ("statement", f"{t}{w}去{p}{d}吧"), ("statement", f"{t}我们一起{d}吧"), ("statement", f"我的电话号码是{number}"),
             ("statement", f"{w}喜欢{d}"), ("statement", f"欢迎使用{a}"), ("statement", f"请{rng.choice(['打开', '说', '看'])}{a}"),
             ("statement", f"别忘了{d}"), ("statement", f"{w}想{d}"), ("statement", f"请{t}{d}"),
@@ -64,7 +65,7 @@ def clauses(known):
         ])
 
     def draw(rng):
-        kind, text = rng.choice(phrases) if rng.random() < 0.55 else built(rng)
+        kind, text = rng.choice(phrases) if rng.random() < 0.5 else built(rng)
         return (kind, text) if set(text) - {"、"} <= known else draw(rng)
 
     return draw
@@ -76,23 +77,26 @@ def unseen(before, after):
 
 
 def paragraph(rng, draw, count, test=False):
-    """`count` clauses with their marks; the last one ends its sentence. In a test all neighbours are unseen, else none."""
-    drawn, text, joined = [draw(rng)], "", 0
+    """`count` clauses with their marks; the last one ends its sentence. In a test all neighbours are unseen, else none.
+
+    Descriptions and nouns are followed by their like about every other time.
+    """
+    drawn, text = [draw(rng)], ""
     while len(drawn) < count:
         clause = draw(rng)
+        while drawn[-1][0] in ("description", "noun") and clause[0] != drawn[-1][0] and rng.random() < 0.9:
+            clause = draw(rng)
         if unseen(drawn[-1][1], clause[1]) == test:
             drawn.append(clause)
     for i, (kind, clause) in enumerate(drawn):
         after = drawn[i + 1][0] if i + 1 < count else None
-        leads = (kind in ("greeting", "circumstance") and after not in (None, "greeting") and not (joined and after == kind)
-                 or kind == "description" and after == "description" and not joined
-                 or kind == "noun" and after == "noun")
+        leads = (kind in ("greeting", "circumstance") and after not in (None, "greeting")
+                 or kind in ("description", "noun") and after == kind)
         if kind == "question":
             mark = "？"
         elif kind == "noun" and leads:
             mark = "、"
         else:
             mark = "，" if leads else "。"
-        joined = joined + 1 if mark == "，" else 0
         text += clause + mark
     return text

@@ -1,6 +1,6 @@
 """Train models/demo-offline: FunASR's BiCifParaformer, which reads an utterance with all of its context and gives times.
 
-    train_offline.py SPEECH.pkl --work DIR --seconds 2700       SPEECH.pkl by speech.py; goes on from DIR/checkpoint.pt
+    train_offline.py SPEECH.pkl --work DIR --seconds 2750       SPEECH.pkl by speech.py; goes on from DIR/checkpoint.pt
     train_offline.py --work DIR --export models/demo-offline    the weights of DIR/checkpoint.pt as ONNX
 
 It begins with the weights of models/demo, whose encoder and decoder have the same layers. Unlike it, the model ends each
@@ -44,7 +44,8 @@ def config():
         decoder_conf=dict(attention_heads=4, linear_units=4 * DIM, num_blocks=1, **still, self_attention_dropout_rate=0.1,
                           src_attention_dropout_rate=0.1, att_layer_num=1, kernel_size=11, sanm_shfit=0),
         predictor="CifPredictorV3",
-        predictor_conf=dict(idim=DIM, threshold=1.0, l_order=1, r_order=1, tail_threshold=0.45, smooth_factor2=0.25,
+        # What ends an utterance: the alphas' sum is measured to lie 0.26 to 1.26 above the characters, and 1 is wanted.
+        predictor_conf=dict(idim=DIM, threshold=1.0, l_order=1, r_order=1, tail_threshold=0.75, smooth_factor2=0.25,
                             noise_threshold2=0.01, upsample_times=3, use_cif1_cnn=False, upsample_type="cnn_blstm"),
         frontend="WavFrontend",
         frontend_conf=dict(fs=16000, window="hamming", n_mels=80, frame_length=25, frame_shift=10, lfr_m=7, lfr_n=6,
@@ -189,7 +190,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("speech", nargs="?", type=pathlib.Path)
     ap.add_argument("--work", type=pathlib.Path, required=True)
-    ap.add_argument("--seconds", type=float, default=2700)
+    ap.add_argument("--seconds", type=float, default=2750)
     ap.add_argument("--batch", type=int, default=12)
     ap.add_argument("--peak-rate", type=float, default=8e-4)
     ap.add_argument("--watch", type=pathlib.Path, help="a folder of speak_sentences.py: its error rate is shown")

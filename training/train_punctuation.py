@@ -1,6 +1,6 @@
 """Train models/demo-punctuation: FunASR's streaming CT-Transformer, which puts ，。？、 into the demonstration's text.
 
-    train_punctuation.py models/demo-punctuation --steps 1800
+    train_punctuation.py models/demo-punctuation
 
 Trains on random paragraphs of texts.py with the attention masks that funasr_onnx's CT_Transformer_VadRealtime makes, exports,
 and measures the exported model on paragraphs whose neighbouring clauses the training never saw together.
@@ -119,7 +119,7 @@ def evaluate(directory, draw, count=500, quantize=True):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("out", type=pathlib.Path)
-    ap.add_argument("--steps", type=int, default=1800)
+    ap.add_argument("--steps", type=int, default=2400)
     ap.add_argument("--batch", type=int, default=32)
     ap.add_argument("--evaluate", action="store_true", help="measure the model in OUT and end")
     a = ap.parse_args()
