@@ -392,6 +392,35 @@ fn times_are_lawful_and_no_character_is_lost() {
 }
 
 #[test]
+fn times_are_the_models_where_it_gives_some_and_else_the_first_passs() {
+    let token = |text: &str, start: u64, end: u64| DisplayToken {
+        text: text.into(),
+        space_before: false,
+        start_ns: start * MS_NS,
+        end_ns: end * MS_NS,
+        confidence: 1.0,
+    };
+    let streaming = [token("你", 1100, 1250), token("好", 1700, 1900)];
+    let features = vec![1.0; 200 * MEL_BINS];
+    let utterance =
+        OfflineUtterance { frames: &features, start_ns: 1000 * MS_NS, end_ns: 3000 * MS_NS, streaming: &streaming };
+    let peaks: Vec<f32> = (0..100).map(|step| if [10, 20, 30].contains(&step) { 1.0 } else { 0.0 }).collect();
+    let own = vec![(1170, 1370), (1370, 2285)];
+    let others = vec![(1100, 1250), (1700, 1900)];
+    for kind in KINDS {
+        for (peaks, alphas) in [(&peaks[..], 0.03), (&[][..], f32::NAN)] {
+            let (ids, alphas) = (vec![3, 6, 2], vec![alphas; 100]);
+            let mut network =
+                Fake { ids, token_num: 3, alphas, peaks: peaks.to_vec(), flaky: false, failed: false, rows: None };
+            let pieces = OfflinePass::new(model(kind, 1)).recognise(&mut network, &utterance).unwrap();
+            let found: Vec<_> = pieces.iter().map(|piece| (piece.start_ns / MS_NS, piece.end_ns / MS_NS)).collect();
+            let expected = if kind.gives_times() && !peaks.is_empty() { &own } else { &others };
+            assert_eq!(&found, expected, "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn every_call_can_be_broken_off() {
     let mut random = Random(32);
     let features = vec![1.0; 6 * 20 * MEL_BINS];
