@@ -89,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         max_utterance_ms: if arguments.endpoint_silence == 0 { 0 } else { StreamOptions::default().max_utterance_ms },
         spacing: Spacing::None,
         preview: false,
+        keep_frames: false,
     };
     for wav in &arguments.wavs {
         let samples = read(wav)?;

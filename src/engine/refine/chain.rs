@@ -109,19 +109,15 @@ impl Chain {
     ) -> Result<Refined> {
         let hotwords = &options.hotwords;
         let mut warnings = Vec::new();
-        let mut failed = |stage: &str, error: Error| match error {
-            Error::Cancelled => Err(Error::Cancelled),
-            error => {
-                warnings.push(format!("{stage}: {error}"));
-                Ok(())
-            }
-        };
         let mut second = None;
         if let (Some(pass), Some(network), Some(heard)) = (&mut self.offline, &mut networks.offline, heard) {
             if !self.embedded.as_ref().is_some_and(|embedded| Arc::ptr_eq(embedded, hotwords)) {
                 match pass.set_hotwords(*network, hotwords.words.words()) {
-                    Ok(_) => self.embedded = Some(hotwords.clone()),
-                    Err(error) => failed("the hotwords are not used in the second pass", error)?,
+                    Ok(notes) => {
+                        self.embedded = Some(hotwords.clone());
+                        warnings.extend(notes.iter().map(|note| format!("hotwords in the second pass: {note}")));
+                    }
+                    Err(error) => failed(&mut warnings, "the hotwords are not used in the second pass", error)?,
                 }
             }
             let end_ns = heard.start_ns + heard.frames.len() as u64 / MEL_BINS as u64 * FRAME_NS;
@@ -133,7 +129,7 @@ impl Chain {
             };
             match pass.recognise(*network, &utterance) {
                 Ok(pieces) => second = offline::hypothesis(pieces, options.spacing, streaming.utterance),
-                Err(error) => failed("the second pass failed, so the streaming text is final", error)?,
+                Err(error) => failed(&mut warnings, "the second pass failed, so the streaming text is final", error)?,
             }
         }
         let (mut hypothesis, pass) = match second {
@@ -147,10 +143,21 @@ impl Chain {
                     hypothesis.tokens = punctuated.tokens;
                     hypothesis.tokens.extend(punctuated.last);
                 }
-                Err(error) => failed("the text is not punctuated", error)?,
+                Err(error) => failed(&mut warnings, "the text is not punctuated", error)?,
             }
         }
         Ok(Refined { hypothesis: finished(hypothesis, options.numbers), pass, warnings })
+    }
+}
+
+/// A stage is left out, unless all of it was broken off.
+fn failed(warnings: &mut Vec<String>, what: &str, error: Error) -> Result<()> {
+    match error {
+        Error::Cancelled => Err(Error::Cancelled),
+        error => {
+            warnings.push(format!("{what}: {error}"));
+            Ok(())
+        }
     }
 }
 
