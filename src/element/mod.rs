@@ -3,6 +3,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod hotwords;
 mod imp;
 mod input;
 mod latency;

@@ -2,23 +2,18 @@
 //! stream; where it fails or takes too long, the streaming text is final.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::hotwords;
 use super::messages::Times;
 use super::settings::Settings;
 use crate::engine::refine::chain::{Chain, HotwordSet, Networks, Pass, RefineOptions, Refined, refine_streaming};
-use crate::engine::refine::hotwords::Hotwords;
 use crate::engine::timeline::Timeline;
-use crate::engine::{DisplayToken, Error, Heard, Hypothesis, Result};
+use crate::engine::{DisplayToken, Heard, Hypothesis};
 use crate::scheduler::mailbox::Reply;
 use crate::scheduler::{Canceller, Mailbox, OfflineClient, PunctuationClient, background};
-
-/// No file of hotwords is read further.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// How long a live stream waits for a final text before it takes the streaming text.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,6 +72,8 @@ pub struct Refiner {
     /// Tells the streams of the process apart, those after a flush too.
     stream: u64,
     waiting: VecDeque<Waiting>,
+    /// How long a live stream waits.
+    patience: Duration,
     next: u64,
     mailbox: Arc<Mailbox<Refined>>,
     /// Tells the stream that there is something to collect.
@@ -92,7 +89,8 @@ impl Refiner {
             numbers: settings.inverse_text_normalization,
         };
         let (waiting, mailbox) = (VecDeque::new(), Arc::default());
-        Self { stages, options, hotwords: None, stream: new_stream(), waiting, next: 0, mailbox, wake }
+        let (stream, patience) = (new_stream(), PATIENCE);
+        Self { stages, options, hotwords: None, stream, waiting, patience, next: 0, mailbox, wake }
     }
 
     /// Takes the settings that may change while playing, from the next utterance on. Gives warnings.
@@ -101,7 +99,7 @@ impl Refiner {
             return Vec::new();
         }
         self.hotwords.clone_from(&settings.hotwords);
-        match hotwords(self.hotwords.as_deref().unwrap_or_default()) {
+        match hotwords::read(self.hotwords.as_deref().unwrap_or_default()) {
             Ok(words) => {
                 let warnings = words.warnings().to_vec();
                 self.options.hotwords = Arc::new(HotwordSet::new(words));
@@ -150,14 +148,13 @@ impl Refiner {
 
     /// The final texts that are there, in order, and those that have taken too long in a live stream.
     pub fn collect(&mut self, live: bool) -> Vec<Final> {
-        self.collect_until(Instant::now(), if live { Some(PATIENCE) } else { None }, 0)
+        self.collect_until(Instant::now(), live.then_some(self.patience), 0)
     }
 
     /// Waits for the final texts that are still to come, to `deadline` at the latest; what is not there then is the
     /// streaming text.
     pub fn settle(&mut self, live: bool, deadline: Option<Instant>) -> Vec<Final> {
-        let patience = if live { Some(PATIENCE) } else { None };
-        let mut finals = self.collect_until(deadline.unwrap_or_else(far), patience, 0);
+        let mut finals = self.collect_until(deadline.unwrap_or_else(far), live.then_some(self.patience), 0);
         finals.extend(self.abandon());
         finals
     }
@@ -200,7 +197,8 @@ impl Refiner {
             let now = Instant::now();
             let late = |waiting: &Waiting| patience.is_some_and(|patience| now >= waiting.since + patience);
             while let Some(waiting) = self.next_waiting(late) {
-                let warning = format!("the final text took longer than {PATIENCE:?}, so the streaming text is final");
+                let limit = self.patience;
+                let warning = format!("the final text took longer than {limit:?}, so the streaming text is final");
                 self.mailbox.forget_before(waiting.number + 1);
                 let refined = self.fall_back(&waiting, vec![warning]);
                 finals.push(self.final_text(waiting, Some(refined)));
@@ -230,23 +228,6 @@ impl Refiner {
 
 fn streaming(hypothesis: Hypothesis, warnings: Vec<String>) -> Refined {
     Refined { hypothesis, pass: Pass::Streaming, warnings }
-}
-
-/// The words of a setting: a list, or `@` and the name of a file.
-fn hotwords(setting: &str) -> Result<Hotwords> {
-    let Some(file) = setting.strip_prefix('@') else { return Hotwords::parse_list(setting) };
-    let read = File::open(file).and_then(|opened| {
-        let mut contents = Vec::new();
-        // What is too large is told by its size; a device has none.
-        opened.take(MOST_BYTES).read_to_end(&mut contents)?;
-        Ok(contents)
-    });
-    let contents = read.map_err(|error| Error::Setting {
-        name: "hotwords",
-        value: setting.into(),
-        expected: format!("words, or @ and a file with one a line ({error})"),
-    })?;
-    Hotwords::parse_file(file, &contents)
 }
 
 fn new_stream() -> u64 {
@@ -289,5 +270,124 @@ impl Work {
         drop(stages);
         self.reply.send(refined);
         (self.wake)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::engine::frontend::cmvn::Cmvn;
+    use crate::engine::frontend::{FEATURE_DIM, MEL_BINS};
+    use crate::engine::refine::offline::network::{OfflineInput, OfflineNetwork, OfflineOutput};
+    use crate::engine::refine::offline::{OfflineKind, OfflineModel};
+    use crate::engine::vocabulary::Vocabulary;
+    use crate::engine::{Error, Result};
+    use crate::scheduler::OfflineWorker;
+
+    /// Says that it begins, and hears the second piece of its vocabulary when it is let.
+    struct Gated(mpsc::Sender<()>, mpsc::Receiver<bool>);
+
+    impl OfflineNetwork for Gated {
+        fn recognise(&mut self, _input: OfflineInput<'_>, output: &mut OfflineOutput) -> Result<()> {
+            // The test may be over.
+            let _ = self.0.send(());
+            match self.1.recv() {
+                Ok(true) => {
+                    *output = OfflineOutput { logits: vec![-9.0, -0.1], token_num: 1, ..OfflineOutput::default() };
+                    Ok(())
+                }
+                _ => Err(Error::network("made to fail")),
+            }
+        }
+
+        fn embed(&mut self, _ids: &[i32], _embedded: &mut Vec<f32>) -> Result<()> {
+            Err(Error::network("it takes no hotwords"))
+        }
+    }
+
+    /// A refiner, what says that its second pass begins, and what lets it through.
+    fn refiner() -> (Refiner, mpsc::Receiver<()>, mpsc::Sender<bool>) {
+        gst::init().unwrap();
+        let ((begins, begun), (gate, gated)) = (mpsc::channel(), mpsc::channel());
+        let worker = OfflineWorker::spawn("offline", Duration::ZERO, (), || Ok(Box::new(Gated(begins, gated)) as _));
+        let (_, client) = worker.unwrap();
+        let cmvn = Cmvn::new(Path::new(""), FEATURE_DIM, vec![0.0; FEATURE_DIM], vec![1.0; FEATURE_DIM]).unwrap();
+        let vocabulary = Vocabulary::new(vec!["甲".into(), "乙".into()]);
+        let model = OfflineModel::new(OfflineKind::of(false, false), 0, cmvn, vocabulary);
+        let chain = Chain::new(Some(Arc::new(model)), None);
+        let stages = Stages { stream: 0, chain, offline: Some(client), punctuation: None };
+        let stages = Some(Arc::new(Mutex::new(stages)));
+        let mut refiner = Refiner::new(stages, &Settings::default(), Arc::new(|| {}));
+        refiner.patience = Duration::from_millis(300);
+        (refiner, begun, gate)
+    }
+
+    fn say(refiner: &mut Refiner, utterance: u64) {
+        let token = DisplayToken { text: "甲".into(), space_before: false, start_ns: 0, end_ns: 100, confidence: 0.5 };
+        let said =
+            Hypothesis { utterance, text: "甲".into(), tokens: vec![token], is_final: true, ..Hypothesis::default() };
+        let heard = Heard { frames: vec![0.0; 50 * MEL_BINS], start_ns: 0 };
+        assert!(refiner.refine(&said, Some(heard), Clock::default()).is_none());
+    }
+
+    fn told(finals: &[Final]) -> Vec<(u64, &str, Pass, usize)> {
+        let told = |last: &Final| {
+            let Refined { hypothesis, pass, warnings } = &last.refined;
+            (hypothesis.utterance, hypothesis.tokens[0].text.clone(), *pass, warnings.len())
+        };
+        let told = finals.iter().map(told).map(|(utterance, text, pass, warnings)| {
+            (utterance, if text == "甲" { "甲" } else { "乙" }, pass, warnings)
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_live_stream_waits_no_longer_than_it_can() {
+        let (mut refiner, begun, gate) = refiner();
+        let started = Instant::now();
+        say(&mut refiner, 0);
+        begun.recv().unwrap();
+        say(&mut refiner, 1);
+        assert_eq!(told(&refiner.collect(true)), []);
+        // Nothing comes: the streaming text is final, and the reason is said.
+        let late = refiner.settle(true, None);
+        assert_eq!(told(&late), [(0, "甲", Pass::Streaming, 1), (1, "甲", Pass::Streaming, 1)]);
+        assert!((300..3000).contains(&(started.elapsed().as_millis() as u64)));
+        // What was waited for in vain is not made up for; what is new is done.
+        gate.send(true).unwrap();
+        say(&mut refiner, 2);
+        begun.recv().unwrap();
+        gate.send(true).unwrap();
+        assert_eq!(told(&refiner.settle(true, None)), [(2, "乙", Pass::Offline, 0)]);
+        // A failure is no wait.
+        say(&mut refiner, 3);
+        begun.recv().unwrap();
+        gate.send(false).unwrap();
+        assert_eq!(told(&refiner.settle(false, None)), [(3, "甲", Pass::Streaming, 1)]);
+    }
+
+    #[test]
+    fn a_flush_and_an_end_are_not_held_up() {
+        let (mut refiner, begun, gate) = refiner();
+        say(&mut refiner, 0);
+        begun.recv().unwrap();
+        refiner.reset();
+        gate.send(true).unwrap();
+        say(&mut refiner, 0);
+        begun.recv().unwrap();
+        gate.send(true).unwrap();
+        assert_eq!(told(&refiner.settle(false, None)), [(0, "乙", Pass::Offline, 0)]);
+        // Broken off, or out of time: what is known is final.
+        say(&mut refiner, 1);
+        refiner.canceller().cancel();
+        assert_eq!(told(&refiner.settle(false, None)), [(1, "甲", Pass::Streaming, 0)]);
+        refiner.canceller().resume();
+        say(&mut refiner, 2);
+        let soon = Instant::now() + Duration::from_millis(50);
+        assert_eq!(told(&refiner.settle(false, Some(soon))), [(2, "甲", Pass::Streaming, 0)]);
+        drop(gate);
     }
 }

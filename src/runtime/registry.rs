@@ -122,7 +122,7 @@ fn precision_of(graphs: &Graphs, wanted: Precision) -> Precision {
     let name = graphs.encoder.file_name().unwrap_or_default().to_string_lossy();
     match wanted {
         _ if !name.contains("quant") && !name.contains("int8") => Precision::Float32,
-        Precision::Int8 => Precision::Int8,
-        _ => Precision::Int8Exact,
+        Precision::Int8Exact => Precision::Int8Exact,
+        _ => Precision::Int8,
     }
 }
