@@ -44,9 +44,10 @@ def write(model, conf, out, tokens, keep_float=False, graph=None):
         torch.onnx.export(graph.eval(), tuple(graph.export_dummy_inputs()), path, opset_version=14, do_constant_folding=True,
                           input_names=graph.export_input_names(), output_names=graph.export_output_names(),
                           dynamic_axes=graph.export_dynamic_axes(), dynamo=False)
-    exact = [n.name for n in onnx.load(path).graph.node if any(k in n.name for k in ("output", "bias_encoder", "bias_decoder"))]
-    quantize_dynamic(path, out / "model_quant.onnx", op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=False,
-                     weight_type=QuantType.QUInt8, nodes_to_exclude=exact)
+    exact = [n.name for n in onnx.load(path).graph.node
+             if any(k in n.name for k in ("output", "bias_encoder", "bias_decoder"))]
+    quantize_dynamic(path, out / "model_quant.onnx", op_types_to_quantize=["MatMul"], per_channel=True,
+                     reduce_range=False, weight_type=QuantType.QUInt8, nodes_to_exclude=exact)
     if not keep_float:
         path.unlink()
     (out / "config.yaml").write_text(yaml.safe_dump(conf, sort_keys=False, allow_unicode=True), encoding="utf-8")
