@@ -176,7 +176,10 @@ fn captions_go_on_after_three_cuts() {
         let mut parts = cues.iter().filter(|cue| cue.start > start - 2.0 && cue.start < end + 1.0).peekable();
         let first = parts.peek().map_or(0.0, |cue| cue.start);
         let said = joined(parts.map(|cue| cue.text.as_str()).collect());
-        if said == *text {
+        // Where a reconnection falls decides on what rows an utterance begins, and on some of them, 1 in 90, the small
+        // model takes one character for another. What is lost, glued or doubled makes the text shorter or longer.
+        let differ = said.chars().zip(text.chars()).filter(|(said, spoken)| said != spoken).count();
+        if said.chars().count() == text.chars().count() && differ <= 1 {
             println!("{:6.0} ms off: {text}", (first - start) * 1000.0);
             assert!((first - start).abs() <= OFF_S, "{text} at {first}, was spoken at {start}\n{vtt}");
             whole.push(number + offset as usize / scene.cycle() as usize * script.len());

@@ -4,8 +4,10 @@
 //! Frames count from a start, at most one of which lies in a sample: utterances within it begin on a whole frame, so each
 //! frame is computed once.
 
+use super::event::Heard;
 use super::frontend::MEL_BINS;
 use super::frontend::fbank::{Fbank, FbankPlan, SHIFT_SAMPLES};
+use super::time::samples_to_ns;
 
 /// Frames by their number since the last start.
 #[derive(Debug, Default)]
@@ -71,9 +73,12 @@ impl HeldFrames {
         self.first + (self.frames.len() / MEL_BINS) as u64
     }
 
-    /// Whether a frame has come and was not forgotten.
-    pub fn holds(&self, number: u64) -> bool {
-        (self.first..self.end()).contains(&number)
+    /// The frames from one sample to before another; nothing where the first of them was forgotten.
+    pub fn heard(&self, from: u64, until: u64) -> Option<Heard> {
+        let (from, end) = (self.at_sample(from), self.at_sample(until).min(self.end()));
+        let held = from >= self.first && from < end;
+        let start_ns = samples_to_ns(self.sample_of(from));
+        held.then(|| Heard { frames: self.get(from, end).to_vec(), start_ns })
     }
 
     /// The frames `from` to `to`, `[to - from, 80]`; those that are not held are left out.
@@ -103,7 +108,9 @@ mod tests {
         assert_eq!((held.end(), held.sample_of(3)), (4, 480));
         let third = held.get(2, 3).to_vec();
         held.forget(2);
-        assert!(held.holds(2) && !held.holds(1) && !held.holds(4));
+        let heard = held.heard(320, 480).unwrap();
+        assert_eq!((heard.frames.as_slice(), heard.start_ns), (third.as_slice(), 20_000_000));
+        assert_eq!((held.heard(160, 480), held.heard(480, 480)), (None, None));
         assert_eq!((held.get(2, 3), held.get(0, 9).len()), (third.as_slice(), 2 * MEL_BINS));
         held.forget(9);
         assert_eq!((held.end(), held.get(0, 9).len()), (4, 0));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::Result;
 use super::chunk::ChunkSize;
 use super::counters::Counters;
-use super::event::{Event, Heard, StreamOptions};
+use super::event::{Event, StreamOptions};
 use super::frames::HeldFrames;
 use super::hypothesis::Hypothesis;
 use super::model::Model;
@@ -61,9 +61,6 @@ enum Ending {
     /// The end of what was pushed.
     Finish,
 }
-
-/// The audio of a longer utterance is not kept: 90 s.
-const LONGEST_HEARD_SAMPLES: u64 = 1500 * SAMPLES_PER_STACK;
 
 /// The state of one audio stream.
 #[derive(Debug)]
@@ -170,7 +167,6 @@ impl Stream {
     }
 
     fn gather(&mut self, network: &mut dyn Network, vad_network: Option<&mut dyn VadNetwork>) -> Result<bool> {
-        let network_missing = || super::Error::network("the stream's voice activity detector has no network");
         while let Some(boundary) = self.vad.as_ref().and_then(Vad::boundary) {
             match boundary {
                 Boundary::Start(frame) => self.begin_segment(frame),
@@ -192,12 +188,12 @@ impl Stream {
         }
         if let Some(vad) = &mut self.vad {
             if vad.next() <= self.frames.end() {
-                vad.block(vad_network.ok_or_else(network_missing)?, &self.frames)?;
+                vad.block(vad_network.ok_or_else(no_network)?, &self.frames)?;
                 self.idle();
                 return Ok(true);
             }
             if self.finishing && !self.vad_finished {
-                vad.finish(vad_network.ok_or_else(network_missing)?, &self.frames)?;
+                vad.finish(vad_network.ok_or_else(no_network)?, &self.frames)?;
                 self.vad_finished = true;
                 return Ok(true);
             }
@@ -353,12 +349,7 @@ impl Stream {
     /// The utterance's audio ends before sample `until`.
     fn hear(&mut self, until: u64) {
         if self.options.keep_frames && self.telling.has_text() {
-            let from = self.frames.at_sample(self.utterance.heard_from());
-            let end = self.frames.at_sample(until).min(self.frames.end());
-            if self.frames.holds(from) && from < end {
-                let frames = self.frames.get(from, end).to_vec();
-                self.telling.hear(Heard { frames, start_ns: samples_to_ns(self.frames.sample_of(from)) });
-            }
+            self.telling.hear(self.frames.heard(self.utterance.heard_from(), until));
         }
     }
 
@@ -384,26 +375,23 @@ impl Stream {
         if let Some(vad) = &mut self.vad {
             vad.reset();
         }
-        self.vad_finished = false;
-        self.finishing = false;
+        (self.vad_finished, self.finishing, self.free) = (false, false, 0);
         self.open = self.vad.is_none();
-        self.free = 0;
         self.begin_utterance(self.samples());
     }
 
     /// Drops the frames that nothing needs any more.
     fn forget(&mut self) {
-        let row =
-            self.utterance.given_out().saturating_sub(LEAD_IN_ROWS * SAMPLES_PER_STACK).max(self.utterance.origin());
-        let longest = self.utterance.given_out().saturating_sub(LONGEST_HEARD_SAMPLES);
-        let row = if self.options.keep_frames { row.min(self.utterance.heard_from().max(longest)) } else { row };
-        let utterance = self.fed.min(self.frames.at_sample(row));
-        let detector = self.vad.as_ref().map(Vad::needed);
-        let needed = match detector {
+        let sample = self.utterance.needed_from(LEAD_IN_ROWS, self.options.keep_frames);
+        let utterance = self.fed.min(self.frames.at_sample(sample));
+        self.frames.forget(match self.vad.as_ref().map(Vad::needed) {
             Some(detector) if self.open => detector.min(utterance),
             Some(detector) => detector,
             None => utterance,
-        };
-        self.frames.forget(needed);
+        });
     }
+}
+
+fn no_network() -> super::Error {
+    super::Error::network("the stream's voice activity detector has no network")
 }

@@ -72,8 +72,8 @@ impl Telling {
     }
 
     /// The utterance ends, or is parted, with this audio.
-    pub fn hear(&mut self, heard: Heard) {
-        self.heard = Some(heard);
+    pub fn hear(&mut self, heard: Option<Heard>) {
+        self.heard = heard;
     }
 
     /// Ends the utterance: tells of its last tokens, and of its final text.

@@ -17,6 +17,9 @@ use super::{Result, encoder};
 /// How much of the silence around an utterance belongs to its audio, in rows: 480 ms, as much as FunASR's detector leaves.
 const MARGIN_ROWS: u64 = 8;
 
+/// The audio of a longer utterance is not kept: 90 s.
+const LONGEST_HEARD_SAMPLES: u64 = 1500 * SAMPLES_PER_STACK;
+
 /// The time of a token that CIF fired.
 #[derive(Debug, Clone, Copy)]
 struct Fire {
@@ -277,6 +280,17 @@ impl Utterance {
         }
         let speech = self.endpoint.speech_start().unwrap_or(self.given_out);
         self.own_from.max(self.origin + speech.saturating_sub(MARGIN_ROWS) * SAMPLES_PER_STACK)
+    }
+
+    /// The number of the first sample that is still needed, where the next utterance begins with `lead_in` rows of this
+    /// one; `whole`: the audio of the utterance is wanted at its end.
+    pub fn needed_from(&self, lead_in: u64, whole: bool) -> u64 {
+        let given_out = self.given_out();
+        let sample = given_out.saturating_sub(lead_in * SAMPLES_PER_STACK).max(self.origin);
+        if !whole {
+            return sample;
+        }
+        sample.min(self.heard_from().max(given_out.saturating_sub(LONGEST_HEARD_SAMPLES)))
     }
 
     /// The number of the sample after which nothing was said, but for a margin, where it ends with `silent` rows of
