@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # Streams, and seconds of speech for each: more streams need less for as many chunks.
-FULL = {1: 60, 4: 30, 16: 30, 64: 15}
+FULL = {1: 60, 4: 24, 16: 12, 64: 6}
 QUICK = {1: 12, 4: 12}
 FIGURES = ["cpu_ms", "cpu_rtf", "wall_rtf", "p50_ms", "p95_ms", "peak_mb", "rss_mb", "tokens", "mean_batch"]
 OURS = ["int8", "int8-exact"]
