@@ -19,7 +19,7 @@ def bars(axes, title, groups, rows):
     for at, (name, values) in enumerate(rows.items()):
         places = [group + (at - (len(rows) - 1) / 2) * width for group in range(len(groups))]
         drawn = axes.bar(places, values, width, label=name, color=COLOURS[at % len(COLOURS)])
-        axes.bar_label(drawn, fmt="%.3g", fontsize=6, padding=1)
+        axes.bar_label(drawn, fmt=lambda value: f"{value:.3g}" if value < 1000 else f"{value:.0f}", fontsize=6, padding=1)
     axes.set_title(title, fontsize=9)
     axes.set_xticks(range(len(groups)), groups, fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
