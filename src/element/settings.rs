@@ -87,13 +87,12 @@ impl Settings {
             max_utterance_ms: self.max_utterance_ms,
             spacing: self.engine_spacing(),
             preview: true,
-            keep_frames: self.offline_model_path.is_some(),
+            keep_frames: given(&self.offline_model_path),
         })
     }
 
     /// Whether final text is made when an utterance has ended, and not as it is spoken.
     pub fn rewrites_finals(&self) -> bool {
-        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         [&self.offline_model_path, &self.punctuation_model_path, &self.hotwords].into_iter().any(given)
     }
 
@@ -188,4 +187,9 @@ impl Settings {
 
 fn text(value: &glib::Value) -> Option<String> {
     value.get::<Option<String>>().ok().flatten()
+}
+
+/// Whether there is a text, and something in it.
+fn given(text: &Option<String>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
 }

@@ -42,6 +42,12 @@ impl Deferred {
         }
     }
 
+    /// There is no utterance any more.
+    fn clear(&mut self) {
+        self.open = None;
+        self.waiting.clear();
+    }
+
     /// Before this there is no text to come.
     fn earliest_ns(&self) -> Option<u64> {
         let open = self.open.filter(|open| open.0).map(|open| open.1);
@@ -190,7 +196,7 @@ impl TextOutput {
         self.finals.finish();
         self.release();
         self.progressive.reset();
-        (self.deferred.open, self.deferred.waiting) = (None, VecDeque::new());
+        self.deferred.clear();
         // Whatever an overlay has not shown of them, the utterances are over.
         let ends = self.transcript_ends.drain(..).count();
         (0..ends).for_each(|_| self.end_transcript());
@@ -201,7 +207,7 @@ impl TextOutput {
         self.finals.reset();
         self.progressive.reset();
         self.transcript_ends.clear();
-        (self.deferred.open, self.deferred.waiting) = (None, VecDeque::new());
+        self.deferred.clear();
         self.shown_ns = 0;
         self.utterance_ended = false;
         self.output.reset();

@@ -2,7 +2,10 @@
 
 use super::chunk::ChunkSize;
 use super::detokenizer::Spacing;
+use super::frontend::MEL_BINS;
+use super::frontend::fbank::SHIFT_SAMPLES;
 use super::hypothesis::{DisplayToken, Hypothesis};
+use super::time::samples_to_ns;
 
 /// How a stream is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,4 +68,11 @@ pub struct Heard {
     pub frames: Vec<f32>,
     /// When the first frame begins.
     pub start_ns: u64,
+}
+
+impl Heard {
+    /// When the frame after the last would begin.
+    pub fn end_ns(&self) -> u64 {
+        self.start_ns + samples_to_ns((self.frames.len() / MEL_BINS * SHIFT_SAMPLES) as u64)
+    }
 }

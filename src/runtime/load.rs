@@ -27,6 +27,11 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// The graph in this file of a folder.
+    pub fn new(folder: &Folder<'_>, file: &Path) -> Self {
+        Self { file: file.into(), source: folder.source().clone() }
+    }
+
     /// Makes the session, after the rewrites; says what these did. Nothing of the file stays in memory beside the session.
     ///
     /// Errors: [`Error::NotFound`], and [`Error::Model`] naming the file that ONNX Runtime does not take.
@@ -102,7 +107,7 @@ pub fn load(folder: &Folder<'_>, graphs: &Graphs) -> Result<LoadedFiles> {
 pub(super) fn graph(folder: &Folder<'_>, path: &Path) -> Result<(Graph, GraphHeader)> {
     let bytes = folder.read(path)?;
     let header = GraphHeader::parse(path, &bytes)?;
-    Ok((Graph { file: path.into(), source: folder.source().clone() }, header))
+    Ok((Graph::new(folder, path), header))
 }
 
 /// The configuration, the file it stands in, and the YAML where it is that.

@@ -10,7 +10,7 @@ use prost::Message;
 use super::graph::{GraphHeader, Port};
 use super::layout::{Folder, ModelSource, Precision};
 use super::library::{Library, LibraryRequest};
-use super::load::{self, Graph};
+use super::load::Graph;
 use super::rewrite::Rewrites;
 use super::session::{copy, failed};
 use super::shared::{Key, SharedModels};
@@ -69,7 +69,9 @@ pub fn open(request: &PunctuationRequest) -> Result<SharedPunctuation> {
     let library = Library::get(&request.library)?;
     let key = Key::new(&path, &[CONFIGURATIONS, VOCABULARIES].concat(), Precision::Auto, library.provider());
     let (model, client) = MODELS.open(key, "punctuation", || {
-        let (graph, header) = load::graph(&folder, &path)?;
+        // Read once: the header and the embedding's size are told by the same bytes.
+        let (graph, bytes) = (Graph::new(&folder, &path), folder.read(&path)?);
+        let header = GraphHeader::parse(&path, &bytes)?;
         // First of all: a folder of another kind of model lacks other files as well, which nobody should look for.
         let kind = kind(&graph.file, &header)?;
         let config = file(&CONFIGURATIONS, "its settings")?;
@@ -77,7 +79,7 @@ pub fn open(request: &PunctuationRequest) -> Result<SharedPunctuation> {
         let marks = Marks::from_yaml(&config, &yaml)?;
         let (vocabulary_file, vocabulary) = vocabulary(&folder, &config, &yaml, || file(&VOCABULARIES, "its words"))?;
         let ports = Ports { kind, inputs: names(&header.inputs), output: header.outputs[0].name.clone() };
-        check(&folder, &graph, &header, &ports, (&config, marks.len()), (&vocabulary_file, vocabulary.len()))?;
+        check(&bytes, &header, &ports, (&config, marks.len()), (&vocabulary_file, vocabulary.len()))?;
         let (words, classes) = (vocabulary.len(), marks.len());
         let make = move || {
             let session = PunctuationSession::new(library, &graph, ports, words, classes)?;
@@ -150,8 +152,7 @@ fn kind(file: &Path, header: &GraphHeader) -> Result<PunctuationKind> {
 
 /// Whether classes and words are as many as the graph has, as far as the file tells; a run tells the rest.
 fn check(
-    folder: &Folder<'_>,
-    graph: &Graph,
+    bytes: &[u8],
     header: &GraphHeader,
     ports: &Ports,
     (config, marks): (&Path, usize),
@@ -161,7 +162,7 @@ fn check(
         let expected = format!("punc_list to have {classes} marks, as many as the graph has classes");
         return Err(Error::model(config, expected, marks.to_string()));
     }
-    match embedded_words(&folder.read(&graph.file)?, &ports.inputs[0]).filter(|&embedded| embedded != words) {
+    match embedded_words(bytes, &ports.inputs[0]).filter(|&embedded| embedded != words) {
         Some(embedded) => {
             let expected = format!("{embedded} words, as many as the graph's embedding has");
             Err(Error::model(vocabulary, expected, words.to_string()))

@@ -138,7 +138,8 @@ impl VadNetwork for VadClient {
     }
 }
 
-fn refill(target: &mut Vec<f32>, source: &[f32]) {
+/// Copies into a buffer that travels with a call.
+pub(super) fn refill<T: Clone>(target: &mut Vec<T>, source: &[T]) {
     target.clear();
     target.extend_from_slice(source);
 }

@@ -1,5 +1,6 @@
 //! The calls of a second pass, and their client as the network that a stream uses.
 
+use super::calls::refill;
 use super::worker::{Call, Client, Worker};
 use crate::engine::Result;
 use crate::engine::refine::offline::{Bias, OfflineInput, OfflineNetwork, OfflineOutput};
@@ -51,8 +52,7 @@ impl OfflineNetwork for OfflineClient {
     fn recognise(&mut self, input: OfflineInput<'_>, output: &mut OfflineOutput) -> Result<()> {
         let call = self.call(self.patience(), |call| {
             (call.what, call.frames) = (What::Recognise, input.frames);
-            call.features.clear();
-            call.features.extend_from_slice(input.features);
+            refill(&mut call.features, input.features);
             call.bias = input.bias.cloned();
             std::mem::swap(&mut call.output, output);
         })?;
@@ -63,8 +63,7 @@ impl OfflineNetwork for OfflineClient {
     fn embed(&mut self, ids: &[i32], embedded: &mut Vec<f32>) -> Result<()> {
         let call = self.call(self.patience(), |call| {
             call.what = What::Embed;
-            call.ids.clear();
-            call.ids.extend_from_slice(ids);
+            refill(&mut call.ids, ids);
             std::mem::swap(&mut call.embedded, embedded);
         })?;
         std::mem::swap(&mut call.embedded, embedded);

@@ -1,5 +1,6 @@
 //! The calls of a punctuation model, and their client as the network that a stream uses.
 
+use super::calls::refill;
 use super::worker::{Call, Client, Worker};
 use crate::engine::Result;
 use crate::engine::refine::punctuation::{PunctuationInput, PunctuationNetwork};
@@ -36,8 +37,7 @@ impl Call for PunctuationCall {
 impl PunctuationNetwork for PunctuationClient {
     fn classify(&mut self, input: PunctuationInput<'_>, scores: &mut Vec<f32>) -> Result<()> {
         let call = self.call(self.patience(), |call| {
-            call.ids.clear();
-            call.ids.extend_from_slice(input.ids);
+            refill(&mut call.ids, input.ids);
             call.past = input.past;
             std::mem::swap(&mut call.scores, scores);
         })?;

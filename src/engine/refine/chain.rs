@@ -10,12 +10,8 @@ use super::offline::{self, OfflineModel, OfflinePass, OfflineUtterance};
 use super::punctuation::{PunctuationModel, PunctuationNetwork, Punctuator};
 use crate::engine::detokenizer::Spacing;
 use crate::engine::event::Heard;
-use crate::engine::frontend::MEL_BINS;
 use crate::engine::hypothesis::joined;
 use crate::engine::{DisplayToken, Error, Hypothesis, Result};
-
-/// ns from one fbank frame to the next.
-const FRAME_NS: u64 = 10_000_000;
 
 /// Which pass a text is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +116,10 @@ impl Chain {
                     Err(error) => failed(&mut warnings, "the hotwords are not used in the second pass", error)?,
                 }
             }
-            let end_ns = heard.start_ns + heard.frames.len() as u64 / MEL_BINS as u64 * FRAME_NS;
             let utterance = OfflineUtterance {
                 frames: &heard.frames,
                 start_ns: heard.start_ns,
-                end_ns,
+                end_ns: heard.end_ns(),
                 streaming: &streaming.tokens,
             };
             match pass.recognise(*network, &utterance) {
