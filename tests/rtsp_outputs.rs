@@ -67,11 +67,20 @@ impl Viewer {
     fn ask(url: &str) -> Self {
         let line = format!(
             "rtspsrc name=camera location={url} latency=200 protocols=tcp \
-             camera. ! application/x-rtp,media=video ! decodebin ! videoconvert \
-             ! video/x-raw,format=GRAY8 ! appsink name=eye sync=false \
-             camera. ! application/x-rtp,media=audio ! decodebin ! audioconvert ! fakesink"
+             decodebin name=video ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=eye sync=false \
+             decodebin name=audio ! audioconvert ! fakesink"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
+        // rtspsrc adds its pads in two threads. `camera. ! application/x-rtp,media=video ! decodebin` would have both of
+        // them try both links, with a filter each; now and then each takes one end, both give up, and a track stays
+        // unlinked for good (gst_element_link_pads_filtered, GStreamer 1.22). Here a pad is linked where it is added.
+        let weak = pipeline.downgrade();
+        pipeline.by_name("camera").unwrap().connect_pad_added(move |_, pad| {
+            let Some(pipeline) = weak.upgrade() else { return };
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let media = caps.structure(0).unwrap().get::<&str>("media").unwrap();
+            pad.link(&pipeline.by_name(media).unwrap().static_pad("sink").unwrap()).unwrap();
+        });
         let eye = pipeline.by_name("eye").unwrap().downcast::<gst_app::AppSink>().unwrap();
         let pictures: Arc<Mutex<Vec<Picture>>> = Arc::default();
         let shown: Arc<Mutex<Option<gst::Sample>>> = Arc::default();
