@@ -35,10 +35,12 @@ fn main() {
         ("published", Rewrites::default()),
         ("signed weights (int8-exact)", signed),
         ("and row scales", rows),
+        ("and the memory", Rewrites { fused_memory: true, ..rows }),
         ("all (int8)", Rewrites::fast()),
     ];
     for file in ["model_quant.onnx", "decoder_quant.onnx"] {
         let mut graphs = stages.map(|(name, rewrites)| (name, Graph::new(&folder.join(file), rewrites)));
+        graphs.iter().for_each(|(name, graph)| println!("{file:20} {name:28} {}", graph.report));
         for batch in [1, 4, 16] {
             let mut noise = Noise(1);
             let streams: Vec<Row> = (0..batch).map(|_| graphs[0].1.row(&mut noise, 20, 3, 1.0)).collect();

@@ -3,11 +3,10 @@
 
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
+use pulp::Simd;
 
-use super::{DECODER_MEMORY, ENCODER_MEMORY, for_each_part, input, misfit};
-
-/// Channels that are computed together.
-const LANES: usize = 64;
+use super::rows::add_weighed;
+use super::{DECODER_MEMORY, ENCODER_MEMORY, Work, for_each_part, input, misfit};
 
 /// `m = x * mask`, then `(m + convolution(m)) * mask`: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`. The attribute
 /// `before` says how many taps look back.
@@ -83,27 +82,47 @@ impl Kernel for EncoderKernel {
         let each = frames * width;
         let streams = x.chunks(each).zip(mask.chunks(frames)).zip(out.chunks_mut(each));
         let windows = streams.map(|((x, mask), out)| Window { x, mask, out }).collect();
-        let before = self.before;
-        for_each_part(
-            context,
-            x.len(),
-            windows,
-            #[inline(always)]
-            |Window { x, mask, out }: &mut Window<'_>| {
-                for (frame, out) in out.chunks_exact_mut(width).enumerate() {
-                    if mask[frame] == 0.0 {
-                        out.fill(0.0);
-                        continue;
-                    }
-                    // Outside the window, and where a stream has ended, there is nothing.
-                    let at = |tap: usize| (frame + tap).wrapping_sub(before);
-                    let is_there = |tap: &usize| mask.get(at(*tap)).is_some_and(|&mask| mask != 0.0);
-                    out.copy_from_slice(&x[frame * width..][..width]);
-                    let there = (0..kernel.len() / width).filter(is_there);
-                    convolve(out, there.map(|tap| (&kernel[tap * width..][..width], &x[at(tap) * width..][..width])));
-                }
-            },
-        )
+        for_each_part(context, x.len(), windows, &Frames { kernel, before: self.before, width })
+    }
+}
+
+/// What is the same for all windows.
+struct Frames<'a> {
+    kernel: &'a [f32],
+    before: usize,
+    width: usize,
+}
+
+impl<'a> Work<Window<'a>> for Frames<'_> {
+    #[inline(always)]
+    fn on<S: Simd>(&self, simd: S, Window { x, mask, out }: &mut Window<'a>) {
+        let frame = |frame: usize| &x[frame * self.width..][..self.width];
+        look_around(simd, out, mask, self.kernel, self.before, frame);
+    }
+}
+
+/// The memory of one stream's frames.
+#[inline(always)]
+pub fn look_around<'a, S: Simd>(
+    simd: S,
+    out: &mut [f32],
+    mask: &[f32],
+    kernel: &[f32],
+    before: usize,
+    row: impl Fn(usize) -> &'a [f32] + Copy,
+) {
+    let width = out.len() / mask.len().max(1);
+    for (frame, out) in out.chunks_exact_mut(width).enumerate() {
+        if mask[frame] == 0.0 {
+            out.fill(0.0);
+            continue;
+        }
+        // Outside the window, and where a stream has ended, there is nothing.
+        let at = |tap: usize| (frame + tap).wrapping_sub(before);
+        let is_there = |tap: &usize| mask.get(at(*tap)).is_some_and(|&mask| mask != 0.0);
+        out.copy_from_slice(row(frame));
+        let there = (0..kernel.len() / width).filter(is_there);
+        add_weighed(simd, out, there.map(|tap| (&kernel[tap * width..][..width], row(at(tap)))));
     }
 }
 
@@ -141,60 +160,44 @@ impl Kernel for DecoderKernel {
             let rows = vec![0.0; each + each_cache];
             Tokens { x, mask, cache, out, new_cache, rows }
         });
-        for_each_part(
-            context,
-            x.len() + caches.len(),
-            parts.collect(),
-            #[inline(always)]
-            |Tokens { x, mask, cache, out, new_cache, rows }: &mut Tokens<'_>| {
-                let own = mask.iter().take_while(|&&mask| mask != 0.0).count();
-                for (channel, values) in cache.chunks_exact(length).enumerate() {
-                    for (row, value) in values.iter().enumerate() {
-                        rows[row * width + channel] = *value;
-                    }
-                }
-                rows[each_cache..][..own * width].copy_from_slice(&x[..own * width]);
-                out[own * width..].fill(0.0);
-                for (token, out) in out.chunks_exact_mut(width).take(own).enumerate() {
-                    out.copy_from_slice(&x[token * width..][..width]);
-                    let taps = kernel.chunks_exact(width).zip(rows[token * width..].chunks_exact(width));
-                    convolve(out, taps);
-                }
-                for (channel, values) in new_cache.chunks_exact_mut(length).enumerate() {
-                    for (row, value) in values.iter_mut().enumerate() {
-                        *value = rows[(own + row) * width + channel];
-                    }
-                }
-            },
-        )
+        for_each_part(context, x.len() + caches.len(), parts.collect(), &Row { kernel, width, length })
     }
 }
 
-/// Adds the products of weights and rows, `LANES` channels at a time, whose sums stay in registers.
-#[inline(always)]
-fn convolve<'a>(sums: &mut [f32], taps: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone) {
-    let (chunks, rest) = sums.as_chunks_mut::<LANES>();
-    let done = chunks.len() * LANES;
-    for (at, sums) in chunks.iter_mut().enumerate() {
-        let mut lanes = *sums;
-        for (weights, row) in taps.clone() {
-            if let (Some(weights), Some(row)) =
-                (weights.as_chunks::<LANES>().0.get(at), row.as_chunks::<LANES>().0.get(at))
-            {
-                for lane in 0..LANES {
-                    lanes[lane] += weights[lane] * row[lane];
-                }
+/// What is the same for all streams.
+struct Row<'a> {
+    kernel: &'a [f32],
+    width: usize,
+    length: usize,
+}
+
+impl<'a> Work<Tokens<'a>> for Row<'_> {
+    #[inline(always)]
+    fn on<S: Simd>(&self, simd: S, Tokens { x, mask, cache, out, new_cache, rows }: &mut Tokens<'a>) {
+        let Self { kernel, width, length } = *self;
+        let own = mask.iter().take_while(|&&mask| mask != 0.0).count();
+        for (channel, values) in cache.chunks_exact(length).enumerate() {
+            for (row, value) in values.iter().enumerate() {
+                rows[row * width + channel] = *value;
             }
         }
-        *sums = lanes;
-    }
-    for (weights, row) in taps {
-        rest.iter_mut().zip(weights[done..].iter().zip(&row[done..])).for_each(|(sum, (w, x))| *sum += w * x);
+        rows[width * length..][..own * width].copy_from_slice(&x[..own * width]);
+        out[own * width..].fill(0.0);
+        for (token, out) in out.chunks_exact_mut(width).take(own).enumerate() {
+            out.copy_from_slice(&x[token * width..][..width]);
+            let taps = kernel.chunks_exact(width).zip(rows[token * width..].chunks_exact(width));
+            add_weighed(simd, out, taps);
+        }
+        for (channel, values) in new_cache.chunks_exact_mut(length).enumerate() {
+            for (row, value) in values.iter_mut().enumerate() {
+                *value = rows[(own + row) * width + channel];
+            }
+        }
     }
 }
 
 /// Three sizes, none of them 0.
-fn sizes(shape: &[i64]) -> Option<[usize; 3]> {
+pub fn sizes(shape: &[i64]) -> Option<[usize; 3]> {
     let [a, b, c] = <[i64; 3]>::try_from(shape).ok()?;
     let sizes = [usize::try_from(a).ok()?, usize::try_from(b).ok()?, usize::try_from(c).ok()?];
     sizes.iter().all(|&size| size > 0).then_some(sizes)

@@ -1,22 +1,24 @@
 //! Operators that the rewrites put into graphs, for what ONNX Runtime has none: each does in one pass over a tensor what
 //! takes several of the standard's nodes, and treats each row alone, so that a batch changes nothing.
 
+mod attention;
+mod finish;
 mod memory;
-mod quantize;
-mod scale;
+mod rows;
 
+use std::cell::Cell;
 use std::sync::Mutex;
 
 use ort::operator::{ComputeContext, OperatorDomain};
-use ort::value::ValueRef;
-use pulp::Arch;
+use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
+use pulp::{Arch, Simd, WithSimd};
 
 /// The domain of these operators.
 pub const DOMAIN: &str = "paraformerasr";
-/// The name of [`quantize`].
-pub const QUANTIZE_ROWS: &str = "QuantizeRows";
-/// The name of [`scale`].
-pub const SCALE_ROWS: &str = "ScaleRows";
+/// What lies between two int8 products, [`finish`].
+pub const FINISH_ROWS: &str = "FinishRows";
+/// What a stream's steps take from each other, [`attention`].
+pub const ATTENTION: &str = "Attention";
 /// The FSMN memory of an encoder, [`memory`].
 pub const ENCODER_MEMORY: &str = "EncoderMemory";
 /// The FSMN memory of a decoder, [`memory`].
@@ -27,7 +29,7 @@ const SHARED_WORK: usize = 1 << 16;
 
 /// All operators, to be given to each session. Errors: those of ONNX Runtime.
 pub fn domain() -> ort::Result<OperatorDomain> {
-    let rows = OperatorDomain::new(DOMAIN)?.add(quantize::QuantizeRows)?.add(scale::ScaleRows)?;
+    let rows = OperatorDomain::new(DOMAIN)?.add(finish::FinishRows)?.add(attention::Attention)?;
     rows.add(memory::EncoderMemory)?.add(memory::DecoderMemory)
 }
 
@@ -36,39 +38,110 @@ fn input<'a>(context: &'a ComputeContext, at: usize) -> ort::Result<ValueRef<'a>
     context.input(at)?.ok_or_else(|| ort::Error::new(format!("input {at} is missing")))
 }
 
+/// What an input holds, where it is there.
+fn values<'a, T: PrimitiveTensorElementType>(value: &'a Option<ValueRef<'_>>) -> ort::Result<Option<&'a [T]>> {
+    value.as_ref().map(|value| Ok(value.try_extract_tensor::<T>()?.1)).transpose()
+}
+
+/// What an output is to hold, where it is wanted.
+fn values_mut<'a, T: PrimitiveTensorElementType>(
+    value: &'a mut Option<ValueRefMut<'_>>,
+) -> ort::Result<Option<&'a mut [T]>> {
+    value.as_mut().map(|value| Ok(value.try_extract_tensor_mut::<T>()?.1)).transpose()
+}
+
+/// Parts of `each` elements, one after the other; none, again and again, of what is not there.
+fn cut<T>(values: Option<&[T]>, each: usize) -> impl Iterator<Item = Option<&[T]>> {
+    let mut parts = values.map(|values| values.chunks(each));
+    std::iter::repeat_with(move || parts.as_mut().and_then(Iterator::next))
+}
+
+/// As [`cut`].
+fn cut_mut<T>(values: Option<&mut [T]>, each: usize) -> impl Iterator<Item = Option<&mut [T]>> {
+    let mut parts = values.map(|values| values.chunks_mut(each));
+    std::iter::repeat_with(move || parts.as_mut().and_then(Iterator::next))
+}
+
 /// Says that sizes do not fit.
 fn misfit(operator: &str) -> ort::Error {
     ort::Error::new(format!("{operator}: sizes that do not fit each other"))
 }
 
-/// Runs `work` on each of some parts, with the processor's widest instructions, on several threads where there is much
-/// to do.
+/// What an operator does with a part of its call. No closure, since that is called through a function of its own, for
+/// which the compiler takes the oldest processor's instructions: implementations are to be inlined always.
+trait Work<P>: Sync {
+    fn on<S: Simd>(&self, simd: S, part: &mut P);
+}
+
+/// Work on one part.
+struct On<'a, P, W> {
+    part: &'a mut P,
+    work: &'a W,
+}
+
+impl<P, W: Work<P>> WithSimd for On<'_, P, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.work.on(simd, self.part);
+    }
+}
+
+/// Works on each of some parts, with the processor's widest instructions, on several threads where there is much to do.
 fn for_each_part<P: Send>(
     context: &ComputeContext,
     elements: usize,
-    parts: Vec<P>,
-    work: impl Fn(&mut P) + Sync + Send,
+    mut parts: Vec<P>,
+    work: &impl Work<P>,
 ) -> ort::Result<()> {
     let arch = Arch::new();
     if elements < SHARED_WORK || parts.len() < 2 {
-        for mut part in parts {
-            arch.dispatch(
-                #[inline(always)]
-                || work(&mut part),
-            );
-        }
+        parts.iter_mut().for_each(|part| arch.dispatch(On { part, work }));
         return Ok(());
     }
     // Each is locked once, by the thread whose number comes up.
     let parts: Vec<Mutex<P>> = parts.into_iter().map(Mutex::new).collect();
     context.par_for(parts.len(), 0, |at| {
         if let Ok(mut part) = parts[at].lock() {
-            arch.dispatch(
-                #[inline(always)]
-                || work(&mut part),
-            );
+            arch.dispatch(On { part: &mut *part, work });
         }
     })
+}
+
+/// Memory that a thread keeps for its next part, so that nobody asks for it and fills it with zeros each time. It starts
+/// with `skip` numbers that are not used, since what is aligned to the widest vectors is read faster.
+struct Scratch {
+    numbers: Vec<f32>,
+    skip: usize,
+}
+
+impl Scratch {
+    /// At least `len` numbers of any value.
+    fn take(len: usize) -> Self {
+        let mut numbers = KEPT.take();
+        let room = len + ALIGNMENT / size_of::<f32>();
+        numbers.resize(numbers.len().max(room), 0.0);
+        let skip = numbers.as_ptr().align_offset(ALIGNMENT).min(room - len);
+        Self { numbers, skip }
+    }
+
+    fn numbers(&mut self) -> &mut [f32] {
+        &mut self.numbers[self.skip..]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        KEPT.set(std::mem::take(&mut self.numbers));
+    }
+}
+
+/// Bytes of the widest vectors.
+const ALIGNMENT: usize = 64;
+
+thread_local! {
+    static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Rows of a part, so that there are a few parts for each thread.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::net::{Net, bytes_of, int, ints, is, len, node, tensor, with_int};
-use super::proto::{FLOAT, INT64, Node, Tensor};
-use crate::runtime::operators::{DECODER_MEMORY, DOMAIN, ENCODER_MEMORY};
+use super::net::{Net, bytes_of, int, ints, is, other, own, tensor, with_int};
+use super::proto::{FLOAT, Node, Tensor};
+use crate::runtime::operators::{DECODER_MEMORY, ENCODER_MEMORY};
 
 /// Moves the second and the third axis.
 const SWAPPED: [i64; 3] = [0, 2, 1];
@@ -42,8 +42,8 @@ pub fn fuse_memories(mut net: Net) -> Option<(Net, Vec<String>)> {
                 (DECODER_MEMORY, vec![])
             }
         };
-        let mut fused = node(op_type, &inputs, "", attributes);
-        (fused.domain, fused.output) = (Some(DOMAIN.into()), memory.outputs.clone());
+        let outputs: Vec<&str> = memory.outputs.iter().map(String::as_str).collect();
+        let fused = own(op_type, &inputs, &outputs, attributes);
         memory.nodes.iter().for_each(|&at| drop(by.insert(at, vec![])));
         memory.nodes.last().into_iter().for_each(|&at| drop(by.insert(at, vec![fused.clone()])));
     }
@@ -82,7 +82,7 @@ impl Memory {
         let unsqueeze = net.maker(mask, "Unsqueeze")?;
         let own_steps = net.maker(nodes[unsqueeze].input.first()?, "Cast")?;
         net.maker(nodes[own_steps].input.first()?, "Less")?;
-        if numbers(net, nodes[unsqueeze].input.get(1)?)? != [2] {
+        if net.numbers(nodes[unsqueeze].input.get(1)?)? != [2] {
             return None;
         }
         let swap = |name: &str| {
@@ -155,7 +155,7 @@ fn zeros_before(net: &Net, pad: &Node, taps: i64) -> Option<i64> {
         bytes_of(net.constant(value)?, FLOAT).filter(|bytes| bytes.iter().all(|&byte| byte == 0))?;
     }
     let mut name = pad.input.get(1)?;
-    if let Some(all) = numbers(net, name) {
+    if let Some(all) = net.numbers(name) {
         let &[0, 0, before, 0, 0, after] = all.as_slice() else { return None };
         return (before >= 0 && after >= 0 && before + after == taps - 1).then_some(before);
     }
@@ -163,37 +163,18 @@ fn zeros_before(net: &Net, pad: &Node, taps: i64) -> Option<i64> {
         name = net.nodes()[net.maker(name, op_type)?].input.first()?;
     }
     let pair = net.nodes()[net.maker(name, "Concat")?].input.first()?;
-    let &[before, after] = numbers(net, pair)?.as_slice() else { return None };
+    let &[before, after] = net.numbers(pair)?.as_slice() else { return None };
     (before >= 0 && after >= 0 && before + after == taps - 1).then_some(before)
 }
 
 /// Whether a `Slice` takes the last `count` of the third axis.
 fn is_last(net: &Net, slice: &Node, count: i64) -> bool {
-    let values: Vec<Option<Vec<i64>>> = slice.input.iter().skip(1).map(|name| numbers(net, name)).collect();
+    let values: Vec<Option<Vec<i64>>> = slice.input.iter().skip(1).map(|name| net.numbers(name)).collect();
     match values.as_slice() {
         [Some(starts), Some(ends), Some(axes), steps @ ..] => {
             let step_by_step = steps.iter().all(|steps| steps.as_deref() == Some(&[1]));
             starts == &[-count] && matches!(ends.as_slice(), [i64::MAX]) && axes == &[2] && step_by_step
         }
         _ => false,
-    }
-}
-
-/// The whole numbers of a constant.
-fn numbers(net: &Net, name: &str) -> Option<Vec<i64>> {
-    let tensor = net.constant(name).filter(|tensor| tensor.data_type() == INT64)?;
-    let values: Vec<i64> = match &tensor.raw_data {
-        Some(raw) => raw.as_chunks::<8>().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
-        None => tensor.int64_data.clone(),
-    };
-    (len(tensor) == Some(values.len())).then_some(values)
-}
-
-/// The other of two inputs.
-fn other<'a>(inputs: &'a [String], one: &str) -> Option<&'a String> {
-    match inputs {
-        [a, b] if a == one && b != one => Some(b),
-        [a, b] if b == one && a != one => Some(a),
-        _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! Rewrites of a user's own int8 graph when it is loaded: the same network, faster, and independent of what else is in a
 //! call. What has another form than FunASR's exporter gives stays as it is, and the report says so.
 
+mod attention;
+mod joined;
 mod memory;
 mod net;
 mod predictor;
@@ -34,6 +36,8 @@ pub struct Rewrites {
     pub row_scales: bool,
     /// The FSMN memory as one operator. Streams of several lengths can then share a call.
     pub fused_memory: bool,
+    /// What lies between two products as one operator. Only behind row scales.
+    pub joined_rows: bool,
 }
 
 impl Rewrites {
@@ -44,7 +48,7 @@ impl Rewrites {
 
     /// All that are right on this processor.
     pub fn fast() -> Self {
-        Self { row_scales: true, fused_memory: true, ..Self::exact() }
+        Self { row_scales: true, fused_memory: true, joined_rows: true, ..Self::exact() }
     }
 }
 
@@ -61,6 +65,10 @@ pub struct Report {
     pub row_scales: usize,
     /// FSMN memories that are one operator now.
     pub fused_memory: usize,
+    /// Attentions that are one operator now.
+    pub fused_attention: usize,
+    /// Operators that do what lies between two products.
+    pub joined_rows: usize,
     /// Why nothing could be done; empty where something was.
     pub left_alone: &'static str,
 }
@@ -75,11 +83,13 @@ impl Report {
 impl fmt::Display for Report {
     /// For `stats`: short, and with why something stayed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { products, other_products, signed_weights, row_scales, fused_memory, left_alone } = self;
+        let Self { products, other_products, signed_weights, row_scales, fused_memory, .. } = self;
+        let Self { fused_attention, joined_rows, left_alone, .. } = self;
         if !left_alone.is_empty() {
             return write!(f, "left as it is: {left_alone}");
         }
-        write!(f, "{products} products, {signed_weights} signed, {row_scales} by row; {fused_memory} memories fused")?;
+        write!(f, "{products} products, {signed_weights} signed, {row_scales} by row, {joined_rows} joined; ")?;
+        write!(f, "{fused_memory} memories and {fused_attention} attentions fused")?;
         match other_products {
             0 => Ok(()),
             others => write!(f, "; {others} products of another form left as they are"),
@@ -166,6 +176,15 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, HashSet<String>, Rep
         report.fused_memory = masks.len();
         if let Some(mask) = predictor::only_mask(masks.iter().map(String::as_str)) {
             net = predictor::mask_predictor(net, mask)?;
+        }
+    }
+    if rewrites.joined_rows {
+        // Where the graph would not be whole afterwards, it has another form.
+        if let Some((new, count)) = attention::fuse_attention(&net) {
+            (net, report.fused_attention) = (new, count);
+        }
+        if let Some((new, count)) = joined::join_rows(&net) {
+            (net, report.joined_rows) = (new, count);
         }
     }
     // Last, since the other rewrites read what the weights hold.

@@ -4,12 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use prost::bytes::Bytes;
 
-use super::proto::{Attribute, FLOAT, Graph, INT8, Node, Tensor, UINT8};
+use super::proto::{Attribute, FLOAT, Graph, INT8, INT64, Node, Tensor, UINT8};
+use crate::runtime::operators::DOMAIN;
 
+/// `AttributeProto.AttributeType`.
+const ATTRIBUTE_FLOAT: i32 = 1;
 /// `AttributeProto.AttributeType`.
 const ATTRIBUTE_INT: i32 = 2;
 
-/// A graph and its index.
+/// A graph and its index. The weights of a clone are those of the original.
+#[derive(Clone)]
 pub struct Net {
     graph: Graph,
     makers: HashMap<String, usize>,
@@ -61,6 +65,16 @@ impl Net {
         self.makers.get(name).copied().filter(|&at| is(&self.graph.node[at], op_type))
     }
 
+    /// The node that makes a value.
+    pub fn maker_of(&self, name: &str) -> Option<usize> {
+        self.makers.get(name).copied()
+    }
+
+    /// The node that makes a value, where it is one of our own operators `op_type`.
+    pub fn own_maker(&self, name: &str, op_type: &str) -> Option<usize> {
+        self.makers.get(name).copied().filter(|&at| is_own(&self.graph.node[at], op_type))
+    }
+
     /// The only node that uses a value, and only once; none where the value is an output of the graph.
     pub fn only_user(&self, name: &str) -> Option<usize> {
         match self.users(name) {
@@ -85,6 +99,15 @@ impl Net {
         Some(&self.graph.initializer[at])
     }
 
+    /// The value of which this one is a copy; itself, where it is none. The exporter copies weights that are equal.
+    pub fn origin<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut name = name;
+        while let Some(original) = self.maker(name, "Identity").and_then(|at| self.graph.node[at].input.first()) {
+            name = original;
+        }
+        name
+    }
+
     /// A weight, to be changed.
     pub fn weight_mut(&mut self, name: &str) -> Option<&mut Tensor> {
         let at = self.initializers.get(name).copied().filter(|_| !self.ports.contains(name))?;
@@ -99,9 +122,29 @@ impl Net {
         })
     }
 
+    /// The only number of a constant.
+    pub fn number(&self, name: &str) -> Option<f32> {
+        let bytes = bytes_of(self.constant(name)?, FLOAT)?;
+        Some(f32::from_le_bytes(<[u8; 4]>::try_from(bytes.as_ref()).ok()?))
+    }
+
+    /// The whole numbers of a constant.
+    pub fn numbers(&self, name: &str) -> Option<Vec<i64>> {
+        let tensor = self.constant(name).filter(|tensor| tensor.data_type() == INT64)?;
+        let values: Vec<i64> = match &tensor.raw_data {
+            Some(raw) => raw.as_chunks::<8>().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
+            None => tensor.int64_data.clone(),
+        };
+        (len(tensor) == Some(values.len())).then_some(values)
+    }
+
     /// Whether a name is taken by a value.
     fn is_taken(&self, name: &str) -> bool {
-        self.ports.contains(name) || self.makers.contains_key(name) || self.initializers.contains_key(name)
+        self.makers.contains_key(name) || self.is_weight_or_port(name)
+    }
+
+    fn is_weight_or_port(&self, name: &str) -> bool {
+        self.ports.contains(name) || self.initializers.contains_key(name)
     }
 
     /// A name that no value has.
@@ -122,14 +165,29 @@ impl Net {
         name
     }
 
-    /// Puts nodes in the place of others, by place; no nodes drop one. Weights and types that nobody needs any more go.
+    /// Puts nodes in the place of others, by place; no nodes drop one. Nodes, weights and types that nobody needs any more
+    /// go. None where something is missing then.
     pub fn replace(self, mut by: HashMap<usize, Vec<Node>>) -> Option<Self> {
         let mut graph = self.graph;
         let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
-        graph.node = nodes.flat_map(|(at, node)| by.remove(&at).unwrap_or_else(|| vec![node])).collect();
-        let used: HashSet<&str> = graph.node.iter().flat_map(|node| &node.input).map(String::as_str).collect();
+        let nodes: Vec<Node> = nodes.flat_map(|(at, node)| by.remove(&at).unwrap_or_else(|| vec![node])).collect();
+        let mut wanted = HashSet::new();
+        // Makers come before users.
+        for node in nodes.into_iter().rev() {
+            if node.output.iter().any(|name| wanted.contains(name) || self.ports.contains(name)) {
+                wanted.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
+                graph.node.push(node);
+            }
+        }
+        graph.node.reverse();
+        let used: HashSet<&str> = wanted.iter().map(String::as_str).collect();
         let made: HashSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
         graph.initializer.retain(|tensor| used.contains(tensor.name()) || self.ports.contains(tensor.name()));
+        let is_there =
+            |name: &&str| made.contains(name) || self.ports.contains(*name) || self.initializers.contains_key(*name);
+        if !used.iter().all(is_there) {
+            return None;
+        }
         graph.value_info.retain(|info| made.contains(info.name()));
         Self::new(graph)
     }
@@ -138,6 +196,17 @@ impl Net {
 /// Whether a node is the standard's operator `op_type`.
 pub fn is(node: &Node, op_type: &str) -> bool {
     node.op_type() == op_type && ["", "ai.onnx"].contains(&node.domain())
+}
+
+/// Whether a node is our own operator `op_type`.
+pub fn is_own(node: &Node, op_type: &str) -> bool {
+    node.op_type() == op_type && node.domain() == DOMAIN
+}
+
+/// A node of our own.
+pub fn own(op_type: &str, inputs: &[&str], outputs: &[&str], attributes: Vec<Attribute>) -> Node {
+    let output = outputs.iter().map(|&name| name.to_owned()).collect();
+    Node { domain: Some(DOMAIN.into()), output, ..node(op_type, inputs, "", attributes) }
 }
 
 /// A node of the standard.
@@ -164,6 +233,20 @@ pub fn ints<'a>(node: &'a Node, name: &str) -> Option<&'a [i64]> {
 /// An integer attribute.
 pub fn with_int(name: &str, i: i64) -> Attribute {
     Attribute { name: Some(name.into()), i: Some(i), r#type: Some(ATTRIBUTE_INT), ..Attribute::default() }
+}
+
+/// An attribute that is a number.
+pub fn with_float(name: &str, f: f32) -> Attribute {
+    Attribute { name: Some(name.into()), f: Some(f), r#type: Some(ATTRIBUTE_FLOAT), ..Attribute::default() }
+}
+
+/// The other of two inputs.
+pub fn other<'a>(inputs: &'a [String], one: &str) -> Option<&'a String> {
+    match inputs {
+        [a, b] if a == one && b != one => Some(b),
+        [a, b] if b == one && a != one => Some(a),
+        _ => None,
+    }
 }
 
 /// A tensor of raw bytes.

@@ -1,7 +1,7 @@
 //! The form of an int8 matrix product in a graph that `quantize_dynamic` made:
 //! `DynamicQuantizeLinear`, `MatMulInteger`, `Cast`, and a `Mul` by the product of both scales.
 
-use super::net::{Net, bytes_of, int, is, len};
+use super::net::{Net, bytes_of, int, is, len, other};
 use super::proto::{FLOAT, INT8, Tensor, UINT8};
 
 /// One matrix product, by the places of its nodes and the names of its values.
@@ -90,14 +90,5 @@ impl Product {
         let found: Vec<Option<Self>> = integers.map(|(at, _)| Self::at(net, at)).collect();
         let others = found.iter().filter(|product| product.is_none()).count();
         (found.into_iter().flatten().collect(), others)
-    }
-}
-
-/// The other of two inputs.
-fn other<'a>(inputs: &'a [String], one: &str) -> Option<&'a String> {
-    match inputs {
-        [a, b] if a == one && b != one => Some(b),
-        [a, b] if b == one && a != one => Some(a),
-        _ => None,
     }
 }

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::net::{Net, bytes_of, is, len, node, tensor, with_int};
+use super::net::{Net, bytes_of, is, len, node, own, tensor, with_int};
 use super::product::Product;
 use super::proto::{FLOAT, INT8, INT32, Node};
-use crate::runtime::operators::{DOMAIN, QUANTIZE_ROWS, SCALE_ROWS};
+use crate::runtime::operators::FINISH_ROWS;
 
 /// What follows a product, and is done with it.
 struct Tail {
@@ -30,8 +30,8 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<(Net, usize)> {
         let Some(columns) = Columns::of(&net, product) else { continue };
         let [rows, scale, zero] = quantized.entry(&product.input).or_insert_with(|| {
             let made = ["rows", "row_scale", "row_zero"].map(|what| net.new_name(&format!("{}_{what}", product.input)));
-            let mut quantize = own(QUANTIZE_ROWS, &[&product.input], &made[0]);
-            quantize.output = made.to_vec();
+            let inputs = ["", "", "", "", "", "", &product.input];
+            let quantize = own(FINISH_ROWS, &inputs, &["", "", &made[0], &made[1], &made[2]], vec![]);
             let old = net.nodes()[product.quantize].clone();
             // What else uses the old quantising keeps it.
             let is_kept = |name: &String| net.is_port(name) || net.users(name).iter().any(|user| !gone.contains(user));
@@ -48,8 +48,8 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<(Net, usize)> {
         let bias = tail.bias.unwrap_or_else(|| net.add_weight(no_bias()));
         let integers = net.new_name(&format!("{}_integers", product.output));
         let multiply = node("MatMulInteger", &[rows, &product.weight, "", &product.zero_point], &integers, vec![]);
-        let mut finish = own(SCALE_ROWS, &[&integers, scale, zero, &scales, &sums, &bias], &tail.output);
-        finish.attribute = vec![with_int("relu", i64::from(tail.relu))];
+        let inputs = [&integers, scale, zero, &scales, &sums, &bias].map(String::as_str);
+        let finish = own(FINISH_ROWS, &inputs, &[&tail.output], vec![with_int("relu", i64::from(tail.relu))]);
         [product.integer, product.cast, product.scales, product.result]
             .into_iter()
             .chain(tail.nodes.iter().copied())
@@ -59,11 +59,6 @@ pub fn scale_rows(mut net: Net, products: &[Product]) -> Option<(Net, usize)> {
         done += 1;
     }
     Some((net.replace(by)?, done))
-}
-
-/// A node of our own.
-fn own(op_type: &str, inputs: &[&str], output: &str) -> Node {
-    Node { domain: Some(DOMAIN.into()), ..node(op_type, inputs, output, vec![]) }
 }
 
 /// What belongs to the columns of a weight, as bytes.

@@ -1,0 +1,237 @@
+//! What each step of a stream takes from its steps, or from those of the encoder, head by head; and the FSMN memory, where
+//! it is of the same values. From the integers of the products before to 8 bits for the one behind, stream by stream, with
+//! nothing split, turned round or padded in between.
+
+use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
+use ort::value::{TensorElementType, ValueRef};
+use pulp::Simd;
+
+use super::memory::{look_around, sizes};
+use super::rows::{Columns, LANES, add_weighed, dequantize, dot, quantize, softmax};
+use super::{ATTENTION, Scratch, Work, cut_mut, for_each_part, input, misfit, values, values_mut};
+
+/// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
+/// 0, which come first.
+///
+/// Inputs: the product of which the queries are `[b, q, n]`, or queries, keys and values side by side `[b, k, 3n]`, as
+/// integers, scale and zero point of each row, scale, sum and bias of each column. In the first case the same six of the
+/// keys and values `[b, k, 2n]`, else none. The mask of the keys, `b * k` numbers. For a memory its kernel `[taps, n]`, with
+/// the attribute `before` as in [`EncoderMemory`](super::memory::EncoderMemory).
+///
+/// Outputs: 8 bits `[b, q, n]`, scale and zero point of each row `[b, q, 1]`; the memory of the values `[b, k, n]`, where
+/// there is a kernel.
+pub struct Attention;
+
+/// The attributes.
+pub struct AttentionKernel {
+    heads: usize,
+    factor: f32,
+    before: usize,
+}
+
+impl Operator for Attention {
+    type Kernel<'attr> = AttentionKernel;
+
+    fn name(&self) -> &str {
+        ATTENTION
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        use TensorElementType::{Float32, Int32};
+        let product = [Int32, Float32, Int32, Float32, Int32, Float32];
+        let first = product.map(OperatorInput::required);
+        let others = product.map(OperatorInput::optional);
+        let mask = [OperatorInput::required(Float32), OperatorInput::optional(Float32)];
+        first.into_iter().chain(others).chain(mask)
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        use TensorElementType::{Float32, Int32, Uint8};
+        let memory = OperatorOutput::optional(Float32);
+        [Uint8, Float32, Int32].map(OperatorOutput::required).into_iter().chain([memory])
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<AttentionKernel> {
+        let whole = |name| context.get::<i64>(name).and_then(|value| usize::try_from(value).ok());
+        let heads = whole("heads").filter(|&heads| heads > 0).ok_or_else(|| misfit(ATTENTION))?;
+        let factor = context.get::<f32>("factor").ok_or_else(|| misfit(ATTENTION))?;
+        Ok(AttentionKernel { heads, factor, before: whole("before").unwrap_or(0) })
+    }
+}
+
+/// The result of an int8 product.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    /// `[b, steps, width]`.
+    sizes: [usize; 3],
+    integers: &'a [i32],
+    scales: &'a [f32],
+    zeros: &'a [i32],
+    columns: Columns<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// Six inputs; none where the first is missing.
+    fn of(inputs: &'a [Option<ValueRef<'_>>]) -> ort::Result<Option<Self>> {
+        let [Some(first), ..] = inputs else { return Ok(None) };
+        let sizes = sizes(first.shape()).ok_or_else(|| misfit(ATTENTION))?;
+        let (Some(integers), Some(scales), Some(zeros)) =
+            (values(&inputs[0])?, values(&inputs[1])?, values(&inputs[2])?)
+        else {
+            return Err(misfit(ATTENTION));
+        };
+        let (Some(of_scales), Some(sums), Some(bias)) = (values(&inputs[3])?, values(&inputs[4])?, values(&inputs[5])?)
+        else {
+            return Err(misfit(ATTENTION));
+        };
+        let [streams, steps, width] = sizes;
+        let columns = Columns { scales: of_scales, sums, bias };
+        let fits = [scales.len(), zeros.len()] == [streams * steps; 2]
+            && [columns.scales.len(), columns.sums.len(), columns.bias.len()] == [width; 3];
+        if fits { Ok(Some(Self { sizes, integers, scales, zeros, columns })) } else { Err(misfit(ATTENTION)) }
+    }
+}
+
+/// One stream's part of a product.
+struct Rows<'a> {
+    integers: &'a [i32],
+    scales: &'a [f32],
+    zeros: &'a [i32],
+    columns: Columns<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// Stream by stream.
+    fn streams(self) -> impl Iterator<Item = Rows<'a>> {
+        let [_, steps, width] = self.sizes;
+        let rows = self.integers.chunks(steps * width).zip(self.scales.chunks(steps).zip(self.zeros.chunks(steps)));
+        rows.map(move |(integers, (scales, zeros))| Rows { integers, scales, zeros, columns: self.columns })
+    }
+}
+
+impl Rows<'_> {
+    /// The first rows as numbers, as many as there is room for.
+    #[inline(always)]
+    fn numbers(&self, numbers: &mut [f32]) {
+        let width = self.columns.bias.len();
+        let rows = self.integers.chunks_exact(width).zip(self.scales.iter().zip(self.zeros));
+        for (out, (integers, (&scale, &zero))) in numbers.chunks_exact_mut(width).zip(rows) {
+            dequantize(integers, (scale, zero), self.columns, f32::NEG_INFINITY, out);
+        }
+    }
+}
+
+/// One stream's part of a call.
+struct Part<'a> {
+    first: Rows<'a>,
+    second: Option<Rows<'a>>,
+    mask: &'a [f32],
+    bytes: &'a mut [u8],
+    scales: &'a mut [f32],
+    zeros: &'a mut [i32],
+    memory: Option<&'a mut [f32]>,
+}
+
+/// What is the same for all streams.
+#[derive(Clone, Copy)]
+struct Recipe<'a> {
+    width: usize,
+    heads: usize,
+    factor: f32,
+    kernel: Option<&'a [f32]>,
+    before: usize,
+}
+
+impl Kernel for AttentionKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let wrong = || misfit(ATTENTION);
+        let inputs: Vec<Option<ValueRef<'_>>> = (0..14).map(|at| context.input(at)).collect::<ort::Result<_>>()?;
+        let first = Product::of(&inputs[..6])?.ok_or_else(wrong)?;
+        let second = Product::of(&inputs[6..12])?;
+        let mask = input(context, 12)?;
+        let mask = mask.try_extract_tensor::<f32>()?.1;
+        let kernel: Option<&[f32]> = values(&inputs[13])?;
+        let [streams, queries, _] = first.sizes;
+        let [_, keys, side_by_side] = second.map_or(first.sizes, |second| second.sizes);
+        let width = if second.is_some() { side_by_side / 2 } else { side_by_side / 3 };
+        let fits = width > 0
+            && width.is_multiple_of(self.heads)
+            && mask.len() == streams * keys
+            && match second {
+                Some(second) => first.sizes[2] == width && second.sizes == [streams, keys, 2 * width],
+                None => side_by_side == 3 * width,
+            }
+            && kernel.is_none_or(|kernel| kernel.len().is_multiple_of(width));
+        if !fits {
+            return Err(wrong());
+        }
+        let shape = |steps: usize, width: usize| vec![streams as i64, steps as i64, width as i64];
+        let mut bytes = context.output(0, shape(queries, width))?;
+        let (mut scales, mut zeros) = (context.output(1, shape(queries, 1))?, context.output(2, shape(queries, 1))?);
+        let mut memory = if kernel.is_some() { context.output(3, shape(keys, width))? } else { None };
+        let mut seconds = second.map(Product::streams);
+        let inputs = first.streams().zip(mask.chunks(keys));
+        let outputs = cut_mut(values_mut(&mut bytes)?, queries * width)
+            .zip(cut_mut(values_mut(&mut scales)?, queries).zip(cut_mut(values_mut(&mut zeros)?, queries)))
+            .zip(cut_mut(values_mut(&mut memory)?, keys * width));
+        let parts = inputs.zip(outputs).filter_map(|((first, mask), ((bytes, (scales, zeros)), memory))| {
+            let second = seconds.as_mut().and_then(Iterator::next);
+            Some(Part { first, second, mask, bytes: bytes?, scales: scales?, zeros: zeros?, memory })
+        });
+        let recipe = Recipe { width, heads: self.heads, factor: self.factor, kernel, before: self.before };
+        for_each_part(context, streams * (queries + keys) * width, parts.collect(), &recipe)
+    }
+}
+
+impl<'a> Work<Part<'a>> for Recipe<'_> {
+    #[inline(always)]
+    fn on<S: Simd>(&self, simd: S, part: &mut Part<'a>) {
+        let Self { width, heads, factor, kernel, before } = *self;
+        let keys = part.mask.iter().take_while(|&&mask| mask != 0.0).count();
+        // Steps that are no keys ask nothing, where both are the same.
+        let (stride, steps) = if part.second.is_some() { (width, part.scales.len()) } else { (3 * width, keys) };
+        let mut scratch = Scratch::take(steps * stride + part.second.as_ref().map_or(0, |_| keys * 2 * width) + width);
+        let (first, rest) = scratch.numbers().split_at_mut(steps * stride);
+        let (row, second) = rest.split_at_mut(width);
+        part.first.numbers(first);
+        let (first, pairs, pair_stride) = match &part.second {
+            Some(product) => {
+                let second = &mut second[..keys * 2 * width];
+                product.numbers(second);
+                (&*first, &*second, 2 * width)
+            }
+            None => (&*first, &*first, 3 * width),
+        };
+        let offset = pair_stride - 2 * width;
+        let key = |row: usize| &pairs[row * pair_stride + offset..][..width];
+        let value = |row: usize| &pairs[row * pair_stride + offset + width..][..width];
+        if let (Some(out), Some(kernel)) = (part.memory.as_deref_mut(), kernel) {
+            look_around(simd, out, part.mask, kernel, before, value);
+        }
+        // As many as are computed together; those behind the keys weigh nothing.
+        let mut scores = vec![[f32::NEG_INFINITY; LANES]; keys.div_ceil(LANES)];
+        let each = width / heads;
+        let outputs = part.bytes.chunks_exact_mut(width).zip(part.scales.iter_mut().zip(part.zeros.iter_mut()));
+        for (at, (bytes, (scale, zero))) in outputs.enumerate() {
+            row.fill(0.0);
+            if let Some(query) = first.get(at * stride..at * stride + width).filter(|_| keys > 0) {
+                for head in (0..width).step_by(each) {
+                    let own = &query[head..head + each];
+                    let flat = scores.as_flattened_mut();
+                    for (row, score) in flat.iter_mut().enumerate() {
+                        *score = if row < keys {
+                            dot(simd, own, &key(row)[head..head + each]) * factor
+                        } else {
+                            f32::NEG_INFINITY
+                        };
+                    }
+                    softmax(simd, &mut scores);
+                    let weights = scores.as_flattened()[..keys].iter().enumerate();
+                    let rows = weights.map(|(row, &weight)| (weight, &value(row)[head..head + each]));
+                    add_weighed(simd, &mut row[head..head + each], rows);
+                }
+            }
+            (*scale, *zero) = quantize(simd, row, bytes);
+        }
+    }
+}
