@@ -154,6 +154,25 @@ fn every_memory_is_one_operator() {
     }
 }
 
+/// Nothing is left of what the exporter spread over nodes: attention, layer normalisation, quantising.
+#[test]
+fn nothing_lies_between_two_products() {
+    for file in int8_graphs() {
+        let published = Model::decode(Bytes::from(read(&file))).unwrap().graph.unwrap();
+        let rewritten = rewrite(read(&file).into(), Rewrites::fast());
+        let graph = Model::decode(Bytes::from(rewritten.bytes.into_owned())).unwrap().graph.unwrap();
+        let count =
+            |graph: &proto::Graph, op_type: &str| graph.node.iter().filter(|node| node.op_type() == op_type).count();
+        let spread = ["Softmax", "Split", "ReduceMean", "Sqrt", "DynamicQuantizeLinear"];
+        let left = spread.map(|op_type| (op_type, count(&graph, op_type)));
+        assert_eq!(left, spread.map(|op_type| (op_type, 0)), "{}", file.display());
+        let report = rewritten.report;
+        assert_eq!(report.fused_attention, count(&published, "Softmax"), "{}: {report}", file.display());
+        // One operator before each product, and one at the end; those of an attention are counted with it.
+        assert!(report.joined_rows + report.fused_attention >= report.products / 2, "{}: {report}", file.display());
+    }
+}
+
 /// The rewritten graphs are as near to float32 as the published ones.
 #[test]
 fn rewritten_graphs_are_no_less_accurate() {
@@ -290,5 +309,34 @@ fn a_graph_is_rewritten_once() {
     for no_graph in [&b""[..], b"\x08\x08", b"no graph at all"] {
         let rewritten = rewrite(no_graph.into(), Rewrites::fast());
         assert!(rewritten.bytes == no_graph && !rewritten.report.left_alone.is_empty());
+    }
+}
+
+/// What is not the exporter's attention or normalisation stays as it is.
+#[test]
+fn other_attentions_and_normalisations_stay() {
+    let [encoder, decoder] = [ENCODER, DECODER].map(|file| changed(file, |_| ()));
+    for (file, whole, op_type, number, input) in [
+        (ENCODER, &encoder, "Softmax", 1, 0),
+        (ENCODER, &encoder, "Split", 1, 0),
+        (DECODER, &decoder, "Softmax", 0, 0),
+        (DECODER, &decoder, "Split", 1, 0),
+    ] {
+        let report = changed(file, |graph| put_between(graph, place(graph, op_type, number), input));
+        assert_eq!(report.fused_attention, whole.fused_attention - 1, "{file} {op_type}: {report}");
+        assert_eq!(report.row_scales, whole.row_scales);
+        // Its weights are seen from outside.
+        let report = changed(file, |graph| show(graph, graph.node[place(graph, "Softmax", 0)].output[0].clone()));
+        assert_eq!(report.row_scales, whole.row_scales, "{file}: {report}");
+    }
+    for (op_type, input) in [("Pow", 0), ("Sqrt", 0), ("Div", 0), ("Div", 1), ("ReduceMean", 0)] {
+        let report = changed(ENCODER, |graph| put_between(graph, place(graph, op_type, 2), input));
+        assert_eq!(report.row_scales, encoder.row_scales, "{op_type}: {report}");
+        assert!(report.joined_rows <= encoder.joined_rows, "{op_type}: {report}");
+    }
+    // What lies between is seen from outside: it is still there, and the same.
+    for op_type in ["Sub", "Sqrt", "Relu", "Add"] {
+        changed(ENCODER, |graph| show(graph, graph.node[place(graph, op_type, 2)].output[0].clone()));
+        changed(DECODER, |graph| show(graph, graph.node[place(graph, op_type, 2)].output[0].clone()));
     }
 }
