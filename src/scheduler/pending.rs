@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The most calls that are made together: more gain little, and make all of them late.
-pub const MAX_BATCH: usize = 16;
+pub const MAX_BATCH: usize = 32;
 /// A stream that has made no call for so long is not at work: live streams make one for each stride.
 const AT_WORK: Duration = Duration::from_millis(1500);
 
