@@ -57,7 +57,15 @@ def costs(a, systems):
     return dict(runs=runs, medians=medians)
 
 
-def live(a, systems):
+def expected(rows):
+    """How many live streams the cores should carry by what a chunk costs, with some room; a guess without figures."""
+    if not rows:
+        return 28
+    cost = rows.get("16", rows["1"])["cpu_ms"]
+    return max(1, int(0.75 * 600 / cost * len(os.sched_getaffinity(0))))
+
+
+def live(a, systems, medians):
     """The most live streams that each keeps up with; --quick: whether four are kept up with."""
     found = {}
     for name, (own, program) in systems.items():
@@ -67,7 +75,7 @@ def live(a, systems):
             result = dict(streams=4 if result["holds"] else 0, runs=[result])
         else:
             # Near what is to be expected, so that few tries are needed; the runs say what is true.
-            first = {"paraformerasr int8": "80", "paraformerasr int8-exact": "45"}.get(name, "28")
+            first = str(expected(medians.get(name)))
             search = [a.live_bench, "--search", "--streams", first, "--seconds", str(a.seconds), "--audio", a.audio]
             if own:
                 command = [*own, *search[1:], "--model", a.model]
@@ -140,7 +148,7 @@ def main():
         keep()
         table(results["medians"])
     if a.live or a.only_live:
-        results["live"] = live(a, programs)
+        results["live"] = live(a, programs, results.get("medians", {}))
         keep()
 
 

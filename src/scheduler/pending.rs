@@ -167,7 +167,7 @@ mod tests {
     fn a_full_batch_goes_at_once_and_the_oldest_first() {
         let (mut pending, clock) = set_up();
         for stream in 0..MAX_BATCH + 3 {
-            pending.push(stream, stream, Some(1), PATIENCE, clock.at(stream as u64));
+            pending.push(stream, stream, Some(1), PATIENCE, clock.at(stream as u64 / 2));
         }
         assert_eq!(pending.next(clock.at(50)), Next::Batch((0..MAX_BATCH).collect()));
         pending.push(100, 100, None, PATIENCE, clock.at(51));

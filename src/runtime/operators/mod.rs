@@ -1,5 +1,5 @@
 //! Operators that the rewrites put into graphs, for what ONNX Runtime has none: each does in one pass over a tensor what
-//! takes several of the standard's nodes, and treats each row alone, so that a batch changes nothing.
+//! takes several of the standard's nodes, and treats each row or each stream alone, so that a batch changes nothing.
 
 mod attention;
 mod finish;
@@ -133,12 +133,16 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        KEPT.set(std::mem::take(&mut self.numbers));
+        if self.numbers.len() <= MOST_KEPT {
+            KEPT.set(std::mem::take(&mut self.numbers));
+        }
     }
 }
 
 /// Bytes of the widest vectors.
 const ALIGNMENT: usize = 64;
+/// Numbers that a thread keeps at most: enough for windows of 80 frames, and 1 MiB.
+const MOST_KEPT: usize = 1 << 18;
 
 thread_local! {
     static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };

@@ -3,12 +3,17 @@
 
 use std::collections::HashMap;
 
+use super::joined::quantising;
 use super::net::{Net, int, ints, is, is_own, other, own, with_float, with_int};
 use super::proto::Node;
 use crate::runtime::operators::{ATTENTION, ENCODER_MEMORY, FINISH_ROWS};
 
 /// What a mask adds to a score at most, so that nothing comes of it.
 const NOTHING: f32 = -1e4;
+
+/// From `[b, steps, heads, n / heads]` to head by head; the keys are turned round as well.
+const BY_HEAD: [i64; 4] = [0, 2, 1, 3];
+const KEYS_BY_HEAD: [i64; 4] = [0, 2, 3, 1];
 
 /// Rewrites all attention over int8 products, and says how many.
 pub fn fuse_attention(net: &Net) -> Option<(Net, usize)> {
@@ -51,36 +56,22 @@ impl Found {
         let scores = |name: &String| net.maker(name, "MatMul").or_else(|| net.maker(name, "Div")).is_some();
         let score = masked.iter().find(|name| scores(name))?;
         let steps = own_steps(net, other(masked, score)?)?;
-        // Either the scores are divided, or the queries multiplied.
-        let (product, mut factor) = match net.maker(score, "Div") {
-            Some(at) => (&nodes[at].input[0], 1.0 / net.number(nodes[at].input.get(1)?)?),
-            None => (score, 1.0),
-        };
-        let [queries, keys] = nodes[net.maker(product, "MatMul")?].input.as_slice() else { return None };
-        let mut turned = queries;
-        if let Some(scaled) = net.maker(queries, "Mul") {
-            let [a, b] = nodes[scaled].input.as_slice() else { return None };
-            let (constant, value) = if net.number(a).is_some() { (a, b) } else { (b, a) };
-            factor *= net.number(constant)?;
-            turned = value;
-        }
+        let (queries, keys, factor) = scored(net, score)?;
         let weighed = net.only_user(softmax.output.first()?).filter(|&at| is(&nodes[at], "MatMul"))?;
         let [weights, values] = nodes[weighed].input.as_slice() else { return None };
         if weights != &softmax.output[0] {
             return None;
         }
-        let back = net
-            .only_user(nodes[weighed].output.first()?)
-            .filter(|&at| is(&nodes[at], "Transpose") && ints(&nodes[at], "perm") == Some(&[0, 2, 1, 3]))?;
+        let back = net.only_user(nodes[weighed].output.first()?).filter(|&at| turns(&nodes[at], &BY_HEAD))?;
         let reshape = net.users(nodes[back].output.first()?).iter().copied().find(|&at| is(&nodes[at], "Reshape"))?;
         let context = nodes[reshape].output.first()?;
-        let quantize = net.only_user(context).filter(|&at| is_own(&nodes[at], FINISH_ROWS))?;
-        if nodes[quantize].input.len() != 7 {
+        let quantize = net.only_user(context).filter(|_| !net.is_port(context))?;
+        if quantising(net, context) != Some(quantize) {
             return None;
         }
-        let query = Side::of(net, turned, &[0, 2, 1, 3])?;
-        let key = Side::of(net, keys, &[0, 2, 3, 1])?;
-        let value = Side::of(net, values, &[0, 2, 1, 3])?;
+        let query = Side::of(net, queries, &BY_HEAD)?;
+        let key = Side::of(net, keys, &KEYS_BY_HEAD)?;
+        let value = Side::of(net, values, &BY_HEAD)?;
         let shape = shape_of(net, &nodes[reshape], &nodes[back].output[0])?;
         let fits = [key.heads, value.heads] == [query.heads; 2]
             && [key.width, value.width] == [query.width; 2]
@@ -110,7 +101,8 @@ impl Found {
         }
         let node = own(ATTENTION, &inputs, &outputs, attributes);
         let gone = memory.into_iter().chain([quantize]).collect();
-        Some(Self { place: query.product.max(key.product), node, gone })
+        let place = query.product.max(key.product).max(net.maker_of(&steps)?);
+        Some(Self { place, node, gone })
     }
 }
 
@@ -118,7 +110,7 @@ impl<'a> Side<'a> {
     /// What is turned as `perm` says.
     fn of(net: &'a Net, name: &str, perm: &[i64]) -> Option<Self> {
         let nodes = net.nodes();
-        let turn = net.maker(name, "Transpose").filter(|&at| ints(&nodes[at], "perm") == Some(perm))?;
+        let turn = net.maker_of(name).filter(|&at| turns(&nodes[at], perm))?;
         let reshape = net.maker(nodes[turn].input.first()?, "Reshape")?;
         let value = nodes[reshape].input.first()?;
         let [heads, each] = shape_of(net, &nodes[reshape], value)?.try_into().ok()?;
@@ -149,6 +141,26 @@ impl<'a> Side<'a> {
             && bias.dims == [parts * width];
         plain.then_some(Self { part, value, product, heads, width })
     }
+}
+
+/// Whether a node moves axes as `perm` says.
+fn turns(node: &Node, perm: &[i64]) -> bool {
+    is(node, "Transpose") && ints(node, "perm") == Some(perm)
+}
+
+/// Of which queries and keys scores are the product, and what these are multiplied by: either the scores are divided, or the
+/// queries multiplied.
+fn scored<'a>(net: &'a Net, scores: &'a str) -> Option<(&'a str, &'a str, f32)> {
+    let nodes = net.nodes();
+    let (product, factor) = match net.maker(scores, "Div") {
+        Some(at) => (nodes[at].input.first()?.as_str(), 1.0 / net.number(nodes[at].input.get(1)?)?),
+        None => (scores, 1.0),
+    };
+    let [queries, keys] = nodes[net.maker(product, "MatMul")?].input.as_slice() else { return None };
+    let Some(scaled) = net.maker(queries, "Mul") else { return Some((queries, keys, factor)) };
+    let [a, b] = nodes[scaled].input.as_slice() else { return None };
+    let (constant, queries) = if net.number(a).is_some() { (a, b) } else { (b, a) };
+    Some((queries, keys, factor * net.number(constant)?))
 }
 
 /// What a value is reshaped to behind its first two dimensions, which stay as they are.

@@ -145,7 +145,7 @@ fn is_empty(node: &Node, input: usize) -> bool {
 }
 
 /// The node that quantises rows, and does nothing else to them.
-fn quantising(net: &Net, rows: &str) -> Option<usize> {
+pub fn quantising(net: &Net, rows: &str) -> Option<usize> {
     net.users(rows).iter().copied().find(|&at| {
         let node = &net.nodes()[at];
         is_own(node, FINISH_ROWS) && node.input.len() == ADDENDS[0] + 1 && node.output.len() == OUTPUTS
