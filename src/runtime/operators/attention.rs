@@ -8,7 +8,7 @@ use pulp::Simd;
 
 use super::memory::{look_around, sizes};
 use super::rows::{Columns, LANES, add_weighed, dequantize, dot, quantize, softmax};
-use super::{ATTENTION, Scratch, Work, cut_mut, for_each_part, input, misfit, values, values_mut};
+use super::{ATTENTION, Scratch, Work, cut_mut, for_each_part, input, misfit, own_steps, values, values_mut};
 
 /// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
 /// 0, which come first.
@@ -187,7 +187,7 @@ impl<'a> Work<Part<'a>> for Recipe<'_> {
     #[inline(always)]
     fn on<S: Simd>(&self, simd: S, part: &mut Part<'a>) {
         let Self { width, heads, factor, kernel, before } = *self;
-        let keys = part.mask.iter().take_while(|&&mask| mask != 0.0).count();
+        let keys = own_steps(part.mask);
         // Steps that are no keys ask nothing, where both are the same.
         let (stride, steps) = if part.second.is_some() { (width, part.scales.len()) } else { (3 * width, keys) };
         let mut scratch = Scratch::take(steps * stride + part.second.as_ref().map_or(0, |_| keys * 2 * width) + width);

@@ -6,7 +6,7 @@ use ort::value::TensorElementType;
 use pulp::Simd;
 
 use super::rows::add_weighed;
-use super::{DECODER_MEMORY, ENCODER_MEMORY, Work, for_each_part, input, misfit};
+use super::{DECODER_MEMORY, ENCODER_MEMORY, Scratch, Work, for_each_part, input, misfit, own_steps};
 
 /// `m = x * mask`, then `(m + convolution(m)) * mask`: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`. The attribute
 /// `before` says how many taps look back.
@@ -133,8 +133,6 @@ struct Tokens<'a> {
     cache: &'a [f32],
     out: &'a mut [f32],
     new_cache: &'a mut [f32],
-    /// The cache, then the tokens, row by row.
-    rows: Vec<f32>,
 }
 
 impl Kernel for DecoderKernel {
@@ -156,10 +154,8 @@ impl Kernel for DecoderKernel {
         let (each, each_cache) = (tokens * width, length * width);
         let inputs = x.chunks(each).zip(mask.chunks(tokens)).zip(caches.chunks(each_cache));
         let outputs = out.chunks_mut(each).zip(new_caches.chunks_mut(each_cache));
-        let parts = inputs.zip(outputs).map(|(((x, mask), cache), (out, new_cache))| {
-            let rows = vec![0.0; each + each_cache];
-            Tokens { x, mask, cache, out, new_cache, rows }
-        });
+        let parts =
+            inputs.zip(outputs).map(|(((x, mask), cache), (out, new_cache))| Tokens { x, mask, cache, out, new_cache });
         for_each_part(context, x.len() + caches.len(), parts.collect(), &Row { kernel, width, length })
     }
 }
@@ -173,9 +169,12 @@ struct Row<'a> {
 
 impl<'a> Work<Tokens<'a>> for Row<'_> {
     #[inline(always)]
-    fn on<S: Simd>(&self, simd: S, Tokens { x, mask, cache, out, new_cache, rows }: &mut Tokens<'a>) {
+    fn on<S: Simd>(&self, simd: S, Tokens { x, mask, cache, out, new_cache }: &mut Tokens<'a>) {
         let Self { kernel, width, length } = *self;
-        let own = mask.iter().take_while(|&&mask| mask != 0.0).count();
+        let own = own_steps(mask);
+        // The cache, then the tokens, row by row.
+        let mut scratch = Scratch::take((length + own) * width);
+        let rows = scratch.numbers();
         for (channel, values) in cache.chunks_exact(length).enumerate() {
             for (row, value) in values.iter().enumerate() {
                 rows[row * width + channel] = *value;

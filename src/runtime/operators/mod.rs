@@ -148,6 +148,11 @@ thread_local! {
     static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
+/// How many steps are a stream's own: they come first, and their mask is not 0.
+fn own_steps(mask: &[f32]) -> usize {
+    mask.iter().take_while(|&&mask| mask != 0.0).count()
+}
+
 /// Rows of a part, so that there are a few parts for each thread.
 fn rows_of_part(rows: usize) -> usize {
     rows.div_ceil(16).max(1)

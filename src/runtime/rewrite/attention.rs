@@ -65,10 +65,7 @@ impl Found {
         let back = net.only_user(nodes[weighed].output.first()?).filter(|&at| turns(&nodes[at], &BY_HEAD))?;
         let reshape = net.users(nodes[back].output.first()?).iter().copied().find(|&at| is(&nodes[at], "Reshape"))?;
         let context = nodes[reshape].output.first()?;
-        let quantize = net.only_user(context).filter(|_| !net.is_port(context))?;
-        if quantising(net, context) != Some(quantize) {
-            return None;
-        }
+        let quantize = net.only_user(context).filter(|&at| quantising(net, context) == Some(at))?;
         let query = Side::of(net, queries, &BY_HEAD)?;
         let key = Side::of(net, keys, &KEYS_BY_HEAD)?;
         let value = Side::of(net, values, &BY_HEAD)?;

@@ -140,11 +140,7 @@ impl Net {
 
     /// Whether a name is taken by a value.
     fn is_taken(&self, name: &str) -> bool {
-        self.makers.contains_key(name) || self.is_weight_or_port(name)
-    }
-
-    fn is_weight_or_port(&self, name: &str) -> bool {
-        self.ports.contains(name) || self.initializers.contains_key(name)
+        self.ports.contains(name) || self.makers.contains_key(name) || self.initializers.contains_key(name)
     }
 
     /// A name that no value has.
