@@ -36,6 +36,7 @@ fn main() {
         ("signed weights (int8-exact)", signed),
         ("and row scales", rows),
         ("and the memory", Rewrites { fused_memory: true, ..rows }),
+        ("and what lies between", Rewrites { weights_outside: false, ..Rewrites::fast() }),
         ("all (int8)", Rewrites::fast()),
     ];
     for file in ["model_quant.onnx", "decoder_quant.onnx"] {

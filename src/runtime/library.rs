@@ -9,13 +9,14 @@ use std::env;
 use std::fmt;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use once_cell::sync::OnceCell;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 
+use super::budget::Budget;
 use super::elf;
 use crate::engine::{Error, Result};
 use crate::scheduler;
@@ -59,8 +60,9 @@ pub struct LibraryRequest {
 #[derive(Debug)]
 pub struct Library {
     pub(super) environment: Environment,
+    /// Its threads.
+    pub(super) budget: Arc<Budget>,
     path: PathBuf,
-    threads: usize,
     provider: Provider,
 }
 
@@ -83,7 +85,7 @@ impl Library {
             }
         };
         if request.threads != 0 {
-            differs("threads", request.threads.to_string(), self.threads.to_string());
+            differs("threads", request.threads.to_string(), self.threads().to_string());
         }
         if let Some(path) = &request.path {
             let real = |path: &Path| path.canonicalize().unwrap_or(path.into());
@@ -102,7 +104,7 @@ impl Library {
 
     /// Threads for inference in the process.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.budget.threads()
     }
 
     /// What computes.
@@ -143,7 +145,8 @@ impl Library {
             let environment =
                 environment.map_err(|e| Error::Library { message: format!("{}: {e}", path.display()) })?;
             environment.set_log_level(LogLevel::Error);
-            return Ok(Self { environment, path, threads, provider: request.provider });
+            let budget = Arc::new(Budget::new(threads));
+            return Ok(Self { environment, budget, path, provider: request.provider });
         }
         let message = format!(
             "no usable libonnxruntime.so. Tried: {}. Get it with `pip download --no-deps onnxruntime=={TESTED_VERSION}`, \

@@ -37,8 +37,8 @@ impl Graph {
     /// Errors: [`Error::NotFound`], and [`Error::Model`] naming the file that ONNX Runtime does not take.
     pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<(Session, Report)> {
         let bytes = Folder::of(&self.source).read(&self.file)?;
-        let Rewritten { bytes, report } = rewrite(bytes, rewrites);
-        Ok((session(library, &self.file, &bytes)?, report))
+        let Rewritten { bytes, weights, report } = rewrite(bytes, rewrites);
+        Ok((session(library, &self.file, &bytes, weights)?, report))
     }
 }
 

@@ -12,7 +12,7 @@ use ort::value::TensorRef;
 
 use super::batch::{self, Batching, Stacked};
 use super::library::{Library, Provider};
-use super::operators;
+use super::operators::{self, weight::Weights};
 use crate::engine::frontend::FEATURE_DIM;
 use crate::engine::model::Sizes;
 use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Error, Network, Result};
@@ -175,7 +175,7 @@ impl Network for Sessions {
 }
 
 /// The graph of a file, as its bytes, as a session. Errors: [`Error::Model`] naming the file.
-pub(super) fn session(library: &Library, file: &Path, graph: &[u8]) -> Result<Session> {
+pub(super) fn session(library: &Library, file: &Path, graph: &[u8], weights: Weights) -> Result<Session> {
     let build = || -> std::result::Result<Session, String> {
         let text = |e: ort::Error<SessionBuilder>| e.to_string();
         let mut builder = SessionBuilder::new(&library.environment)
@@ -186,7 +186,7 @@ pub(super) fn session(library: &Library, file: &Path, graph: &[u8]) -> Result<Se
             let cuda = ort::ep::CUDA::default().build().error_on_failure();
             builder = builder.with_execution_providers([cuda]).map_err(text)?;
         }
-        let operators = operators::domain().map_err(|e| e.to_string())?;
+        let operators = operators::domain(weights, library.budget.clone()).map_err(|e| e.to_string())?;
         builder = builder.with_operators(operators).map_err(text)?;
         builder.commit_from_memory(graph).map_err(|e| e.to_string())
     };

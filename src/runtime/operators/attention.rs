@@ -2,13 +2,15 @@
 //! it is of the same values. From the integers of the products before to 8 bits for the one behind, stream by stream, with
 //! nothing split, turned round or padded in between.
 
+use std::sync::Arc;
+
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
 use super::memory::{look_around, sizes};
 use super::rows::{Columns, LANES, add_weighed, dequantize, dot, quantize, softmax};
-use super::{ATTENTION, Scratch, Work, cut_mut, for_each_part, input, misfit, own_steps, values, values_mut};
+use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, values, values_mut};
 
 /// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
 /// 0, which come first.
@@ -20,10 +22,11 @@ use super::{ATTENTION, Scratch, Work, cut_mut, for_each_part, input, misfit, own
 ///
 /// Outputs: 8 bits `[b, q, n]`, scale and zero point of each row `[b, q, 1]`; the memory of the values `[b, k, n]`, where
 /// there is a kernel.
-pub struct Attention;
+pub struct Attention(pub Arc<Crew>);
 
 /// The attributes.
 pub struct AttentionKernel {
+    crew: Arc<Crew>,
     heads: usize,
     factor: f32,
     before: usize,
@@ -55,7 +58,7 @@ impl Operator for Attention {
         let whole = |name| context.get::<i64>(name).and_then(|value| usize::try_from(value).ok());
         let heads = whole("heads").filter(|&heads| heads > 0).ok_or_else(|| misfit(ATTENTION))?;
         let factor = context.get::<f32>("factor").ok_or_else(|| misfit(ATTENTION))?;
-        Ok(AttentionKernel { heads, factor, before: whole("before").unwrap_or(0) })
+        Ok(AttentionKernel { crew: self.0.clone(), heads, factor, before: whole("before").unwrap_or(0) })
     }
 }
 
@@ -179,7 +182,7 @@ impl Kernel for AttentionKernel {
             Some(Part { first, second, mask, bytes: bytes?, scales: scales?, zeros: zeros?, memory })
         });
         let recipe = Recipe { width, heads: self.heads, factor: self.factor, kernel, before: self.before };
-        for_each_part(context, streams * (queries + keys) * width, parts.collect(), &recipe)
+        self.crew.share(context, streams * (queries + keys) * width, parts.collect(), &recipe)
     }
 }
 

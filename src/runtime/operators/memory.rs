@@ -1,20 +1,22 @@
 //! The FSMN memory: a convolution over time for each channel, in the layout that the graph has, so that nothing is
 //! transposed or padded. Streams of several lengths in a call stay apart.
 
+use std::sync::Arc;
+
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 use pulp::Simd;
 
 use super::rows::add_weighed;
-use super::{DECODER_MEMORY, ENCODER_MEMORY, Scratch, Work, for_each_part, input, misfit, own_steps};
+use super::{Crew, DECODER_MEMORY, ENCODER_MEMORY, Scratch, Work, input, misfit, own_steps};
 
 /// `m = x * mask`, then `(m + convolution(m)) * mask`: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`. The attribute
 /// `before` says how many taps look back.
-pub struct EncoderMemory;
+pub struct EncoderMemory(pub Arc<Crew>);
 
 /// The convolution looks back only, and goes on from a cache: `(x + convolution(cache, x * mask)) * mask`, and the cache
 /// after the stream's own tokens: x `[b, t, n]`, mask `[b, t, 1]`, kernel `[taps, n]`, caches `[b, n, taps - 1]`.
-pub struct DecoderMemory;
+pub struct DecoderMemory(pub Arc<Crew>);
 
 impl Operator for EncoderMemory {
     type Kernel<'attr> = EncoderKernel;
@@ -33,7 +35,7 @@ impl Operator for EncoderMemory {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<EncoderKernel> {
         let before = context.get::<i64>("before").and_then(|before| usize::try_from(before).ok());
-        Ok(EncoderKernel { before: before.ok_or_else(|| misfit(ENCODER_MEMORY))? })
+        Ok(EncoderKernel { crew: self.0.clone(), before: before.ok_or_else(|| misfit(ENCODER_MEMORY))? })
     }
 }
 
@@ -53,15 +55,18 @@ impl Operator for DecoderMemory {
     }
 
     fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<DecoderKernel> {
-        Ok(DecoderKernel)
+        Ok(DecoderKernel { crew: self.0.clone() })
     }
 }
 
 pub struct EncoderKernel {
+    crew: Arc<Crew>,
     before: usize,
 }
 
-pub struct DecoderKernel;
+pub struct DecoderKernel {
+    crew: Arc<Crew>,
+}
 
 /// One stream's part of an encoder call.
 struct Window<'a> {
@@ -82,7 +87,7 @@ impl Kernel for EncoderKernel {
         let each = frames * width;
         let streams = x.chunks(each).zip(mask.chunks(frames)).zip(out.chunks_mut(each));
         let windows = streams.map(|((x, mask), out)| Window { x, mask, out }).collect();
-        for_each_part(context, x.len(), windows, &Frames { kernel, before: self.before, width })
+        self.crew.share(context, x.len(), windows, &Frames { kernel, before: self.before, width })
     }
 }
 
@@ -156,7 +161,7 @@ impl Kernel for DecoderKernel {
         let outputs = out.chunks_mut(each).zip(new_caches.chunks_mut(each_cache));
         let parts =
             inputs.zip(outputs).map(|(((x, mask), cache), (out, new_cache))| Tokens { x, mask, cache, out, new_cache });
-        for_each_part(context, x.len() + caches.len(), parts.collect(), &Row { kernel, width, length })
+        self.crew.share(context, x.len() + caches.len(), parts.collect(), &Row { kernel, width, length })
     }
 }
 

@@ -4,19 +4,27 @@
 mod attention;
 mod finish;
 mod memory;
+mod product;
 mod rows;
+mod vnni;
+pub mod weight;
 
 use std::cell::Cell;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use ort::operator::{ComputeContext, OperatorDomain};
+use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
 use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
 use pulp::{Arch, Simd, WithSimd};
+
+use super::budget::Budget;
+use weight::{Weight, Weights};
 
 /// The domain of these operators.
 pub const DOMAIN: &str = "paraformerasr";
 /// What lies between two int8 products, [`finish`].
 pub const FINISH_ROWS: &str = "FinishRows";
+/// An int8 product, [`product`].
+pub const PRODUCT: &str = "Product";
 /// What a stream's steps take from each other, [`attention`].
 pub const ATTENTION: &str = "Attention";
 /// The FSMN memory of an encoder, [`memory`].
@@ -27,10 +35,54 @@ pub const DECODER_MEMORY: &str = "DecoderMemory";
 /// Elements for which it pays to share the work among threads.
 const SHARED_WORK: usize = 1 << 16;
 
-/// All operators, to be given to each session. Errors: those of ONNX Runtime.
-pub fn domain() -> ort::Result<OperatorDomain> {
-    let rows = OperatorDomain::new(DOMAIN)?.add(finish::FinishRows)?.add(attention::Attention)?;
-    rows.add(memory::EncoderMemory)?.add(memory::DecoderMemory)
+/// All operators, to be given to a session. Errors: those of ONNX Runtime.
+pub fn domain(weights: Weights, budget: Arc<Budget>) -> ort::Result<OperatorDomain> {
+    let crew = Arc::new(Crew { weights, budget });
+    let rows =
+        OperatorDomain::new(DOMAIN)?.add(product::Product(crew.clone()))?.add(finish::FinishRows(crew.clone()))?;
+    let streams = rows.add(attention::Attention(crew.clone()))?;
+    streams.add(memory::EncoderMemory(crew.clone()))?.add(memory::DecoderMemory(crew))
+}
+
+/// What the operators of a session work with.
+pub struct Crew {
+    weights: Weights,
+    budget: Arc<Budget>,
+}
+
+impl Crew {
+    /// The attribute `weight` of an operator.
+    fn number_of_weight(&self, context: &KernelContext<'_>) -> Option<usize> {
+        context.get::<i64>("weight").and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// A weight, by number. Errors: there is none of this number.
+    fn weight(&self, number: usize) -> ort::Result<&Weight> {
+        self.weights.0.get(number).ok_or_else(|| ort::Error::new(format!("weight {number} is missing")))
+    }
+
+    /// Works on each of some parts, with the processor's widest instructions; where there is much to do, on all threads
+    /// that the call may use.
+    fn share<P: Send>(
+        &self,
+        context: &ComputeContext,
+        elements: usize,
+        mut parts: Vec<P>,
+        work: &impl Work<P>,
+    ) -> ort::Result<()> {
+        let arch = Arch::new();
+        if elements < SHARED_WORK || parts.len() < 2 || self.budget.of_a_call() < 2 {
+            parts.iter_mut().for_each(|part| arch.dispatch(On { part, work }));
+            return Ok(());
+        }
+        // Each is locked once, by the thread whose number comes up.
+        let parts: Vec<Mutex<P>> = parts.into_iter().map(Mutex::new).collect();
+        context.par_for(parts.len(), 0, |at| {
+            if let Ok(mut part) = parts[at].lock() {
+                arch.dispatch(On { part: &mut *part, work });
+            }
+        })
+    }
 }
 
 /// An input that must be there.
@@ -88,27 +140,6 @@ impl<P, W: Work<P>> WithSimd for On<'_, P, W> {
     }
 }
 
-/// Works on each of some parts, with the processor's widest instructions, on several threads where there is much to do.
-fn for_each_part<P: Send>(
-    context: &ComputeContext,
-    elements: usize,
-    mut parts: Vec<P>,
-    work: &impl Work<P>,
-) -> ort::Result<()> {
-    let arch = Arch::new();
-    if elements < SHARED_WORK || parts.len() < 2 {
-        parts.iter_mut().for_each(|part| arch.dispatch(On { part, work }));
-        return Ok(());
-    }
-    // Each is locked once, by the thread whose number comes up.
-    let parts: Vec<Mutex<P>> = parts.into_iter().map(Mutex::new).collect();
-    context.par_for(parts.len(), 0, |at| {
-        if let Ok(mut part) = parts[at].lock() {
-            arch.dispatch(On { part: &mut *part, work });
-        }
-    })
-}
-
 /// Memory that a thread keeps for its next part, so that nobody asks for it and fills it with zeros each time. It starts
 /// with `skip` numbers that are not used, since what is aligned to the widest vectors is read faster.
 struct Scratch {
@@ -151,9 +182,4 @@ thread_local! {
 /// How many steps are a stream's own: they come first, and their mask is not 0.
 fn own_steps(mask: &[f32]) -> usize {
     mask.iter().take_while(|&&mask| mask != 0.0).count()
-}
-
-/// Rows of a part, so that there are a few parts for each thread.
-fn rows_of_part(rows: usize) -> usize {
-    rows.div_ceil(16).max(1)
 }

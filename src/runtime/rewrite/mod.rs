@@ -5,6 +5,7 @@ mod attention;
 mod joined;
 mod memory;
 mod net;
+mod outside;
 mod predictor;
 mod product;
 pub mod proto;
@@ -24,6 +25,7 @@ use product::Product;
 use proto::{Graph, INT8, Model, OperatorSet};
 
 use super::operators::DOMAIN;
+use super::operators::weight::{self, Weights};
 
 pub use signed::processor_is_exact;
 
@@ -38,6 +40,9 @@ pub struct Rewrites {
     pub fused_memory: bool,
     /// What lies between two products as one operator. Only behind row scales.
     pub joined_rows: bool,
+    /// The weights of products go out of the graph, to be shared by sessions. Only behind row scales, and where the
+    /// processor can compute such products.
+    pub weights_outside: bool,
 }
 
 impl Rewrites {
@@ -48,7 +53,8 @@ impl Rewrites {
 
     /// All that are right on this processor.
     pub fn fast() -> Self {
-        Self { row_scales: true, fused_memory: true, joined_rows: true, ..Self::exact() }
+        let weights_outside = weight::is_possible();
+        Self { row_scales: true, fused_memory: true, joined_rows: true, weights_outside, ..Self::exact() }
     }
 }
 
@@ -69,6 +75,8 @@ pub struct Report {
     pub fused_attention: usize,
     /// Operators that do what lies between two products.
     pub joined_rows: usize,
+    /// Products whose weight is outside the graph now.
+    pub weights_outside: usize,
     /// Why nothing could be done; empty where something was.
     pub left_alone: &'static str,
 }
@@ -102,6 +110,8 @@ impl fmt::Display for Report {
 pub struct Rewritten {
     /// An ONNX file.
     pub bytes: Cow<'static, [u8]>,
+    /// What is no longer in it.
+    pub weights: Weights,
     /// What was done.
     pub report: Report,
 }
@@ -113,19 +123,22 @@ pub fn rewrite(bytes: Cow<'static, [u8]>, rewrites: Rewrites) -> Rewritten {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
-    let written = edited(bytes.clone(), rewrites).and_then(|(model, moved, report)| {
+    let written = edited(bytes.clone(), rewrites).and_then(|Edited { model, moved, weights, report }| {
         let new = Bytes::from(model.encode_to_vec());
         let places = signed::places(&new, &moved).ok_or("its weights cannot be found again")?;
-        Ok((new, places, report))
+        Ok((new, places, weights, report))
     });
     match written {
-        Ok((new, places, report)) => {
+        Ok((new, places, weights, report)) => {
             drop(bytes);
             let mut new = Vec::from(new);
             places.into_iter().for_each(|place| new[place].iter_mut().for_each(|byte| *byte ^= 0x80));
-            Rewritten { bytes: new.into(), report }
+            Rewritten { bytes: new.into(), weights, report }
         }
-        Err(left_alone) => Rewritten { bytes: owned(bytes), report: Report { left_alone, ..Report::default() } },
+        Err(left_alone) => {
+            let report = Report { left_alone, ..Report::default() };
+            Rewritten { bytes: owned(bytes), weights: Weights::default(), report }
+        }
     }
 }
 
@@ -134,8 +147,16 @@ fn owned(bytes: Bytes) -> Cow<'static, [u8]> {
     Cow::Owned(Vec::from(bytes))
 }
 
-/// A graph with its rewrites, but for the tensors of these names, whose bytes are still to be turned over.
-fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, HashSet<String>, Report), &'static str> {
+/// A graph with its rewrites.
+struct Edited<G> {
+    model: G,
+    /// The tensors whose bytes are still to be turned over.
+    moved: HashSet<String>,
+    weights: Weights,
+    report: Report,
+}
+
+fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<Edited<Model>, &'static str> {
     if rewrites == Rewrites::default() {
         return Err("nothing was to be done");
     }
@@ -145,7 +166,8 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, HashSet<String>, R
         return Err("it has functions or training information");
     }
     opset(&model, "").filter(|version| (13..=25).contains(version)).ok_or("its operator set is unknown")?;
-    let (graph, moved, report) = edit(graph, rewrites).ok_or("its nodes cannot be followed")?;
+    let edited = edit(graph, rewrites).ok_or("its nodes cannot be followed")?;
+    let Edited { model: graph, moved, weights, report } = edited;
     model.graph = Some(graph);
     if report.row_scales + report.fused_memory > 0 && opset(&model, DOMAIN).is_none() {
         model.opset_import.push(OperatorSet { domain: Some(DOMAIN.into()), version: Some(1) });
@@ -153,10 +175,10 @@ fn edited(bytes: Bytes, rewrites: Rewrites) -> Result<(Model, HashSet<String>, R
     if report.signed_weights + report.row_scales + report.fused_memory == 0 {
         return Err("it has none of the forms that can be rewritten");
     }
-    Ok((model, moved, report))
+    Ok(Edited { model, moved, weights, report })
 }
 
-fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, HashSet<String>, Report)> {
+fn edit(graph: Graph, rewrites: Rewrites) -> Option<Edited<Graph>> {
     let mut net = Net::new(graph)?;
     let (products, other_products) = Product::all(&net);
     let mut report = Report { products: products.len(), other_products, ..Report::default() };
@@ -187,9 +209,17 @@ fn edit(graph: Graph, rewrites: Rewrites) -> Option<(Graph, HashSet<String>, Rep
             (net, report.joined_rows) = (new, count);
         }
     }
+    let mut weights = Weights::default();
+    if rewrites.weights_outside
+        && let Some((new, taken)) = outside::take_weights(&net, &moved)
+    {
+        report.weights_outside = taken.len();
+        (net, weights) = (new, Weights(taken.into()));
+        moved.retain(|name| net.weight(name).is_some());
+    }
     // Last, since the other rewrites read what the weights hold.
     signed::call_signed(&mut net, &moved);
-    Some((net.into_graph(), moved, report))
+    Some(Edited { model: net.into_graph(), moved, weights, report })
 }
 
 /// The version of an operator set that a model uses.
