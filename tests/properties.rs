@@ -321,7 +321,7 @@ fn a_short_cancel_is_a_cancel() {
     let (entered, inside) = mpsc::channel();
     let (worker, mut first) =
         gstparaformer::scheduler::RecognitionWorker::spawn("test", Duration::from_millis(1), (), move || {
-            Ok(Box::new(Gated { opened, entered }) as Box<dyn gstparaformer::engine::Network>)
+            Ok(vec![Box::new(Gated { opened, entered }) as Box<dyn gstparaformer::engine::Network>])
         })
         .unwrap();
     let mut second = worker.client().unwrap();

@@ -312,7 +312,8 @@ mod tests {
     fn refiner() -> (Refiner, mpsc::Receiver<()>, mpsc::Sender<bool>) {
         gst::init().unwrap();
         let ((begins, begun), (gate, gated)) = (mpsc::channel(), mpsc::channel());
-        let worker = OfflineWorker::spawn("offline", Duration::ZERO, (), || Ok(Box::new(Gated(begins, gated)) as _));
+        let worker =
+            OfflineWorker::spawn("offline", Duration::ZERO, (), || Ok(vec![Box::new(Gated(begins, gated)) as _]));
         let (_, client) = worker.unwrap();
         let cmvn = Cmvn::new(Path::new(""), FEATURE_DIM, vec![0.0; FEATURE_DIM], vec![1.0; FEATURE_DIM]).unwrap();
         let vocabulary = Vocabulary::new(vec!["甲".into(), "乙".into()]);

@@ -47,7 +47,7 @@ pub struct DecoderOutput {
 /// The encoder and the decoder graph of a model.
 ///
 /// A call that fails leaves the stream as it was before, so it can be made again.
-pub trait Network {
+pub trait Network: Send {
     /// Encodes one window. Errors: [`Error::Network`](super::Error::Network), [`Error::Cancelled`](super::Error::Cancelled).
     fn encode(&mut self, input: EncoderInput<'_>, output: &mut EncoderOutput) -> Result<()>;
 
@@ -90,7 +90,7 @@ pub struct VadOutput {
 /// The graph of a voice activity detector.
 ///
 /// A call that fails leaves the stream as it was before, so it can be made again.
-pub trait VadNetwork {
+pub trait VadNetwork: Send {
     /// Scores frames. Errors: as [`Network::encode`].
     fn score(&mut self, input: VadInput<'_>, output: &mut VadOutput) -> Result<()>;
 }

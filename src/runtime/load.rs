@@ -7,7 +7,7 @@ use ort::session::Session;
 use super::graph::GraphHeader;
 use super::layout::{Folder, Graphs, ModelSource};
 use super::library::Library;
-use super::rewrite::{Report, Rewrites, Rewritten, rewrite};
+use super::rewrite::{Rewrites, Rewritten, rewrite};
 use super::session::session;
 use crate::engine::config::{Config, metadata_value};
 use crate::engine::frontend::FEATURE_DIM;
@@ -32,13 +32,21 @@ impl Graph {
         Self { file: file.into(), source: folder.source().clone() }
     }
 
-    /// Makes the session, after the rewrites; says what these did. Nothing of the file stays in memory beside the session.
+    /// Reads the graph and rewrites it. Nothing of the file stays in memory beside what is rewritten.
     ///
-    /// Errors: [`Error::NotFound`], and [`Error::Model`] naming the file that ONNX Runtime does not take.
-    pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<(Session, Report)> {
-        let bytes = Folder::of(&self.source).read(&self.file)?;
-        let Rewritten { bytes, weights, report } = rewrite(bytes, rewrites);
-        Ok((session(library, &self.file, &bytes, weights)?, report))
+    /// Errors: [`Error::NotFound`].
+    pub fn rewritten(&self, rewrites: Rewrites) -> Result<Rewritten> {
+        Ok(rewrite(Folder::of(&self.source).read(&self.file)?, rewrites))
+    }
+
+    /// Makes a session of the graph, rewritten. Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
+    pub fn session_of(&self, library: &Library, rewritten: &Rewritten) -> Result<Session> {
+        session(library, &self.file, &rewritten.bytes, rewritten.weights.clone())
+    }
+
+    /// Makes the only session of the graph. Errors: [`Error::NotFound`], [`Error::Model`].
+    pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<Session> {
+        self.session_of(library, &self.rewritten(rewrites)?)
     }
 }
 

@@ -93,7 +93,7 @@ pub fn open(request: &OfflineRequest) -> Result<SharedOffline> {
         };
         let make = move || {
             let sessions = OfflineSessions::new(library, ports.kind, size, (&graph, rewrites), embedder)?;
-            Ok(Box::new(sessions) as Box<dyn OfflineNetwork>)
+            Ok(vec![Box::new(sessions) as Box<dyn OfflineNetwork>])
         };
         Ok((model, make))
     })?;
@@ -211,11 +211,11 @@ impl OfflineSessions {
         embedder: Option<(Embedder, Graph)>,
     ) -> Result<Self> {
         let wrong = |file: &Path, found: String| Error::model(file, "a graph that runs", found);
-        let (recogniser, _) = graph.session(library, rewrites)?;
+        let recogniser = graph.session(library, rewrites)?;
         let mut bias = None;
         let embedder = match embedder {
             Some((embedder, graph)) => {
-                let (mut session, _) = graph.session(library, Rewrites::default())?;
+                let mut session = graph.session(library, Rewrites::default())?;
                 let (mut vectors, mut ids) = (Vec::new(), [0; HOTWORD_IDS]);
                 ids[0] = 1;
                 embed(&embedder, &mut session, &ids, &mut vectors).map_err(|e| wrong(&graph.file, e.to_string()))?;

@@ -83,7 +83,7 @@ pub fn open(request: &PunctuationRequest) -> Result<SharedPunctuation> {
         let (words, classes) = (vocabulary.len(), marks.len());
         let make = move || {
             let session = PunctuationSession::new(library, &graph, ports, words, classes)?;
-            Ok(Box::new(session) as Box<dyn PunctuationNetwork>)
+            Ok(vec![Box::new(session) as Box<dyn PunctuationNetwork>])
         };
         Ok((PunctuationModel::new(kind, &vocabulary, marks), make))
     })?;
@@ -220,7 +220,7 @@ struct PunctuationSession {
 
 impl PunctuationSession {
     fn new(library: &Library, graph: &Graph, ports: Ports, words: usize, classes: usize) -> Result<Self> {
-        let mut made = Self { session: graph.session(library, Rewrites::exact())?.0, ports, mask: Vec::new() };
+        let mut made = Self { session: graph.session(library, Rewrites::exact())?, ports, mask: Vec::new() };
         // Whatever does not fit shows now; the last word is in the embedding or not.
         let ids = [0, i32::try_from(words).map_or(i32::MAX, |words| words - 1)];
         let mut scores = Vec::new();

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use ort::session::Session;
+
 use super::batch::Batching;
 use super::layout::{Folder, Graphs, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
+use super::load::Graph;
 use super::rewrite::{Report, Rewrites};
 use super::session::Sessions;
 use super::shared::{Key, SharedModels};
@@ -95,9 +98,9 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
         let loaded = Loaded { model: Arc::new(files.model), rewrites: Arc::default() };
         let reports = loaded.rewrites.clone();
         let make = move || {
-            // One after the other: what making a session takes besides it is gone before the next one is made.
-            let (encoder_session, of_encoder) = encoder.session(library, rewrites)?;
-            let (decoder_session, of_decoder) = decoder.session(library, rewrites)?;
+            // One graph after the other: what making sessions takes besides them is gone before the next are made.
+            let (encoders, of_encoder) = sessions(library, &encoder, rewrites, library.threads())?;
+            let (decoders, of_decoder) = sessions(library, &decoder, rewrites, encoders.len())?;
             let batching = match precision {
                 Precision::Float32 => Batching::Padded,
                 // The published int8 graphs have one activation scale for all of a call.
@@ -107,14 +110,24 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
                 _ => Batching::Padded,
             };
             let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
-            let (encoder, decoder) = ((encoder_session, &*encoder.file), (decoder_session, &*decoder.file));
-            let sessions = Sessions::new(sizes, encoder, decoder, batching)?;
-            Ok(Box::new(sessions) as Box<dyn Network>)
+            let copies = encoders.into_iter().zip(decoders).map(|both| {
+                let (encoder, decoder) = ((both.0, &*encoder.file), (both.1, &*decoder.file));
+                Ok(Box::new(Sessions::new(library, sizes, encoder, decoder, batching)?) as Box<dyn Network>)
+            });
+            copies.collect()
         };
         Ok((loaded, make))
     })?;
     let (model, rewrites) = (loaded.model.clone(), loaded.rewrites.clone());
     Ok(SharedModel { model, client, precision, rewrites, warnings })
+}
+
+/// Sessions of a graph: as many as `most` where they share its weights, else one. Says what was done to it.
+fn sessions(library: &Library, graph: &Graph, rewrites: Rewrites, most: usize) -> Result<(Vec<Session>, Report)> {
+    let rewritten = graph.rewritten(rewrites)?;
+    let count = if rewritten.report.is_shared() { most } else { 1 };
+    let made = (0..count).map(|_| graph.session_of(library, &rewritten)).collect::<Result<_>>()?;
+    Ok((made, rewritten.report))
 }
 
 /// The precision that graphs have, where `wanted` was asked for.

@@ -19,6 +19,7 @@ use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Er
 
 /// A model's graphs, ready to run. One owner: a session runs one call at a time.
 pub struct Sessions {
+    library: &'static Library,
     encoder: Session,
     decoder: Session,
     sizes: Sizes,
@@ -33,9 +34,16 @@ impl Sessions {
     /// not late.
     ///
     /// Errors: [`Error::Model`] naming the file whose graph does not do what a Paraformer's does.
-    pub fn new(sizes: Sizes, encoder: (Session, &Path), decoder: (Session, &Path), batching: Batching) -> Result<Self> {
+    pub fn new(
+        library: &'static Library,
+        sizes: Sizes,
+        encoder: (Session, &Path),
+        decoder: (Session, &Path),
+        batching: Batching,
+    ) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
         let mut sessions = Self {
+            library,
             encoder: encoder.0,
             decoder: decoder.0,
             sizes,
@@ -92,6 +100,7 @@ impl Network for Sessions {
             "speech" => tensor([streams, frames, FEATURE_DIM], &self.stacked.rows)?,
             "speech_lengths" => lengths(&self.stacked.lengths)?,
         ];
+        let _share = self.library.budget.share();
         let outputs = self.encoder.run(inputs).map_err(failed)?;
         let (encoded, alphas) = (values(&outputs, "enc")?, values(&outputs, "alphas")?);
         for (number, (_, output)) in calls.iter_mut().enumerate() {
@@ -118,6 +127,7 @@ impl Network for Sessions {
         for (name, cache) in self.cache_inputs.iter().zip(&stacked.caches) {
             inputs.push((name.into(), tensor([streams, dim, length], cache)?.into()));
         }
+        let _share = self.library.budget.share();
         let outputs = self.decoder.run(inputs).map_err(failed)?;
         let logits = values(&outputs, "logits")?;
         for (number, (input, output)) in calls.iter_mut().enumerate() {
@@ -150,6 +160,7 @@ impl Network for Sessions {
             "speech" => tensor([1, input.frames, FEATURE_DIM], input.features)?,
             "speech_lengths" => lengths(&frames)?,
         ];
+        let _share = self.library.budget.share();
         let outputs = self.encoder.run(inputs).map_err(failed)?;
         copy(&outputs, "enc", &mut output.encoded)?;
         copy(&outputs, "alphas", &mut output.alphas)
@@ -167,6 +178,7 @@ impl Network for Sessions {
         for (name, cache) in self.cache_inputs.iter().zip(input.caches) {
             inputs.push((name.into(), tensor([1, dim, length], cache)?.into()));
         }
+        let _share = self.library.budget.share();
         let outputs = self.decoder.run(inputs).map_err(failed)?;
         copy(&outputs, "logits", &mut output.logits)?;
         output.caches.resize(self.cache_outputs.len(), Vec::new());

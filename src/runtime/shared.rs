@@ -14,7 +14,7 @@ use super::exit;
 use super::layout::Precision;
 use super::library::Provider;
 use crate::engine::Result;
-use crate::scheduler::worker::{Call, Client, Worker};
+use crate::scheduler::worker::{Call, Client, Copies, Worker};
 
 /// How long an unused model is kept.
 pub const KEPT: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl<M: Send + Sync + 'static, C: Call> SharedModels<M, C> {
     /// background. Errors: those of `read`.
     pub fn open<F>(&self, key: Key, name: &str, read: impl FnOnce() -> Result<(M, F)>) -> Result<(Arc<M>, Client<C>)>
     where
-        F: FnOnce() -> Result<Box<C::Network>> + Send + 'static,
+        F: FnOnce() -> Result<Copies<C>> + Send + 'static,
     {
         exit::guard();
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,9 +77,9 @@ impl<M: Send + Sync + 'static, C: Call> SharedModels<M, C> {
         let model = Arc::new(model);
         // The worker holds the model as long as it serves; this map does not.
         let (worker, client) = Worker::spawn(name, KEPT, model.clone(), move || {
-            let network = load()?;
+            let networks = load()?;
             exit::guard();
-            Ok(network)
+            Ok(networks)
         })?;
         models.insert(key, Entry { model: Arc::downgrade(&model), worker });
         Ok((model, client))

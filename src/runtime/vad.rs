@@ -76,7 +76,7 @@ pub fn open(request: &VadRequest) -> Result<SharedVad> {
         let model = VadModel::new(cmvn, &settings, sizes.caches, sizes.width * sizes.length);
         let make = move || {
             let session = VadSession::new(library, &graph, sizes, settings.silence_ids)?;
-            Ok(Box::new(session) as Box<dyn VadNetwork>)
+            Ok(vec![Box::new(session) as Box<dyn VadNetwork>])
         };
         Ok((model, make))
     })?;
@@ -130,7 +130,7 @@ impl VadSession {
     fn new(library: &Library, graph: &Graph, sizes: Sizes, silence_ids: Vec<usize>) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.caches).map(|layer| format!("{prefix}_cache{layer}")).collect();
         let mut made = Self {
-            session: graph.session(library, Rewrites::default())?.0,
+            session: graph.session(library, Rewrites::default())?,
             sizes,
             silence_ids,
             cache_inputs: names("in"),

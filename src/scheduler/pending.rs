@@ -2,13 +2,16 @@
 //!
 //! Calls of one kind cost less together than one after the other. A call may wait for others as long as its stream's
 //! patience lasts, and no longer than until every stream that is at work has come: a lone stream waits for nobody. What
-//! is due first goes first, and takes along those of its kind, the oldest before the others.
+//! is due first goes first, and takes along those of its kind, the oldest before the others. Where several copies of a
+//! network have nothing to do, they share what waits, for side by side they are faster than one with the threads of all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The most calls that are made together: more gain little, and make all of them late.
 pub const MAX_BATCH: usize = 32;
+/// As many calls go together before another copy of the network gets some of them: fewer cost more each.
+const FEW: usize = 8;
 /// A stream that has made no call for so long is not at work: live streams make one for each stride.
 const AT_WORK: Duration = Duration::from_millis(1500);
 
@@ -35,13 +38,17 @@ pub struct Pending<J> {
     waiting: VecDeque<Waiting<J>>,
     /// The streams, and when each made its last call.
     streams: Vec<(usize, Instant)>,
+    /// Copies of the network that have nothing to do; the one that asks is one of them.
+    idle: usize,
+    /// Calls that are being made.
+    running: usize,
     batches: u64,
     calls: u64,
 }
 
 impl<J> Default for Pending<J> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), streams: Vec::new(), batches: 0, calls: 0 }
+        Self { waiting: VecDeque::new(), streams: Vec::new(), idle: 1, running: 0, batches: 0, calls: 0 }
     }
 }
 
@@ -53,6 +60,17 @@ impl<J> Pending<J> {
             None => self.streams.push((stream, now)),
         }
         self.waiting.push_back(Waiting { job, kind, due: now + patience });
+    }
+
+    /// There is another copy of the network.
+    pub fn begin(&mut self) {
+        self.idle += 1;
+    }
+
+    /// So many calls have been made, together.
+    pub fn done(&mut self, calls: usize) {
+        self.running -= calls;
+        self.idle += 1;
     }
 
     /// Forgets a stream that has ended.
@@ -68,10 +86,11 @@ impl<J> Pending<J> {
         let is_chosen = |waiting: &Waiting<J>| waiting.kind == kind;
         let most = if kind.is_some() { MAX_BATCH } else { 1 };
         let together = self.waiting.iter().filter(|waiting| is_chosen(waiting)).count();
-        let all_have_come = self.waiting.len() >= self.streams.len();
+        let all_have_come = self.waiting.len() + self.running >= self.streams.len();
         if now < due && together < most && !all_have_come {
             return Next::Wait(Some(due - now));
         }
+        let most = most.min(together.div_ceil(self.idle.max(1)).max(FEW));
         let mut batch = Vec::with_capacity(together.min(most));
         let mut rest = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
@@ -82,6 +101,8 @@ impl<J> Pending<J> {
             }
         }
         self.waiting = rest;
+        self.running += batch.len();
+        self.idle = self.idle.saturating_sub(1);
         self.batches += 1;
         self.calls += batch.len() as u64;
         Next::Batch(batch)

@@ -1,7 +1,8 @@
-//! One thread that owns a network and runs the calls of all streams that share it, in batches where that is cheaper.
+//! Threads that each own a copy of a network and run the calls of all streams that share it, in batches where that is
+//! cheaper.
 //!
-//! The network is made on that thread, so nobody waits for it but those who call it. Buffers travel with a call and come
-//! back with its result. The thread ends some time after its last client.
+//! The copies are made on the first of these threads, so nobody waits for them but those who call them. Buffers travel with
+//! a call and come back with its result. The threads end some time after their last client.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use crate::engine::{Error, Result};
 /// A call of a network: what it takes and gives, in buffers that travel to the thread and back, and are used again.
 pub trait Call: Default + Send + 'static {
     /// What the call is made of.
-    type Network: ?Sized;
+    type Network: ?Sized + Send;
 
     /// Calls of one kind can be made together; one without a kind is made alone.
     fn kind(&self) -> Option<usize>;
@@ -24,6 +25,9 @@ pub trait Call: Default + Send + 'static {
     /// Makes calls of one kind. Errors: those of the network, for all of them.
     fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()>;
 }
+
+/// Copies of a network that do the same, each for one thread; at least one.
+pub type Copies<C> = Vec<Box<<C as Call>::Network>>;
 
 struct Job<C> {
     call: Box<C>,
@@ -51,7 +55,7 @@ struct Shared<C> {
     changed: Condvar,
 }
 
-/// The thread, as those see it who hand out its clients.
+/// The threads, as those see them who hand out their clients.
 pub struct Worker<C>(Arc<Shared<C>>);
 
 /// A stream's way to the network. Calls wait for their result; a [`Canceller`] breaks the wait off.
@@ -63,12 +67,12 @@ pub struct Client<C> {
 }
 
 impl<C: Call> Worker<C> {
-    /// Starts the thread, which makes its network with `load`, and gives the first client. The thread ends `kept` after
-    /// the last client is dropped, and `held` is dropped then. Errors: [`Error::Network`] where there can be no more
-    /// threads.
+    /// Starts a thread, which makes copies of a network with `load`, and another thread for each but the first; gives the
+    /// first client. They end `kept` after the last client is dropped, and `held` is dropped then. Errors:
+    /// [`Error::Network`] where there can be no more threads.
     pub fn spawn<F>(name: &str, kept: Duration, held: impl Send + 'static, load: F) -> Result<(Self, Client<C>)>
     where
-        F: FnOnce() -> Result<Box<C::Network>> + Send + 'static,
+        F: FnOnce() -> Result<Copies<C>> + Send + 'static,
     {
         let state = State { pending: Pending::default(), clients: 1, status: Status::Loading(Vec::new()) };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -203,6 +207,9 @@ impl<C> Shared<C> {
         let mut state = self.lock();
         let mut unused_since: Option<Instant> = None;
         loop {
+            if matches!(state.status, Status::Gone) {
+                return None;
+            }
             let wait = match state.pending.next(Instant::now()) {
                 Next::Batch(jobs) => return Some(jobs),
                 Next::Wait(wait) => wait,
@@ -214,6 +221,7 @@ impl<C> Shared<C> {
                 let unused = unused_since.get_or_insert_with(Instant::now).elapsed();
                 if unused >= kept {
                     state.status = Status::Gone;
+                    self.changed.notify_all();
                     return None;
                 }
                 Some(kept - unused)
@@ -226,11 +234,11 @@ impl<C> Shared<C> {
     }
 }
 
-fn serve<C: Call, F: FnOnce() -> Result<Box<C::Network>>>(shared: &Shared<C>, kept: Duration, load: F) {
+fn serve<C: Call, F: FnOnce() -> Result<Copies<C>>>(shared: &Shared<C>, kept: Duration, load: F) {
     let loaded = gate::inside(|| catch_unwind(AssertUnwindSafe(load)))
         .unwrap_or_else(|_| Err(Error::network("loading the model panicked")));
-    let mut network = match loaded {
-        Ok(network) => network,
+    let mut networks = match loaded {
+        Ok(networks) => networks.into_iter(),
         Err(error) => {
             shared.settle(Status::Failed(error.clone()), Err(error.clone()));
             let jobs = shared.lock().pending.take();
@@ -238,13 +246,32 @@ fn serve<C: Call, F: FnOnce() -> Result<Box<C::Network>>>(shared: &Shared<C>, ke
             return;
         }
     };
-    shared.settle(Status::Ready, Ok(()));
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    let first = networks.next();
+    thread::scope(|scope| {
+        for network in networks {
+            // Where there can be no more threads, there are fewer copies.
+            let served = || {
+                shared.lock().pending.begin();
+                serve_calls(shared, kept, network);
+            };
+            let _ = thread::Builder::new().name(name.clone()).spawn_scoped(scope, served);
+        }
+        shared.settle(Status::Ready, Ok(()));
+        first.into_iter().for_each(|network| serve_calls(shared, kept, network));
+    });
+}
+
+/// Runs calls until nobody needs them any more.
+fn serve_calls<C: Call>(shared: &Shared<C>, kept: Duration, mut network: Box<C::Network>) {
     while let Some(mut jobs) = shared.next(kept) {
+        let taken = jobs.len();
         jobs.retain(|job| job.slot.wanted(job.number));
         let mut calls: Vec<&mut C> = jobs.iter_mut().map(|job| job.call.as_mut()).collect();
         let run = || C::run(&mut calls, network.as_mut());
         let run = gate::inside(|| catch_unwind(AssertUnwindSafe(run)));
         let result = run.unwrap_or_else(|_| Err(Error::network("the network panicked")));
+        shared.lock().pending.done(taken);
         jobs.into_iter().for_each(|job| job.slot.complete(job.number, result.clone().map(|()| job.call)));
     }
     gate::inside(|| drop(network));

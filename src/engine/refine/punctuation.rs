@@ -101,7 +101,7 @@ pub struct PunctuationInput<'a> {
 /// The graph of a punctuation model.
 ///
 /// A call that fails leaves the stream as it was before, so it can be made again.
-pub trait PunctuationNetwork {
+pub trait PunctuationNetwork: Send {
     /// Scores each word's classes: `scores` becomes `[words, classes]`, before the softmax. Errors:
     /// [`Error::Network`], [`Error::Cancelled`].
     fn classify(&mut self, input: PunctuationInput<'_>, scores: &mut Vec<f32>) -> Result<()>;

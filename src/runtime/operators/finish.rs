@@ -7,7 +7,7 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
-use super::product::{self, rows_of_part};
+use super::product::rows_of_part;
 use super::rows::{Columns, add, dequantize, normalise, quantize};
 use super::weight::{GROUP, Weight};
 use super::{Crew, FINISH_ROWS, Scratch, Work, cut, cut_mut, misfit, values, values_mut};
@@ -97,17 +97,7 @@ impl Kernel for FinishKernel {
         let width = shape.last().and_then(|&width| usize::try_from(width).ok()).filter(|&w| w > 0).ok_or_else(wrong)?;
         let count = shape.iter().map(|&size| size.max(0) as usize).product::<usize>() / width;
         let threads = self.crew.budget.of_a_call();
-        // Where there are too few rows for all threads, the product comes first.
-        let mut product = Vec::new();
-        let (weight, factors) = match (weight, factors) {
-            (Some(weight), Some(factors)) if threads > 1 && count < threads * GROUP => {
-                product.resize(count * width, 0);
-                product::multiply(context, &self.crew, weight, factors, &mut product)?;
-                (None, None)
-            }
-            both => both,
-        };
-        let integers = if product.is_empty() { values::<i32>(&inputs[0])? } else { Some(product.as_slice()) };
+        let integers = values::<i32>(&inputs[0])?;
         let (scales, zeros) = (values::<f32>(&inputs[1])?, values::<i32>(&inputs[2])?);
         let columns = match (values(&inputs[3])?, values(&inputs[4])?, values(&inputs[5])?) {
             (Some(scales), Some(sums), Some(bias)) => Some(Columns { scales, sums, bias }),
@@ -152,7 +142,8 @@ impl Kernel for FinishKernel {
         );
         let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         let recipe = Recipe { width, weight, columns, least, gain, epsilon: self.epsilon };
-        self.crew.share(context, count * width, parts.collect(), &recipe)
+        let work = count * width + weight.map_or(0, |weight| weight.work(count));
+        self.crew.share(context, work, parts.collect(), &recipe)
     }
 }
 
@@ -174,7 +165,7 @@ impl<'a> Work<Part<'a>> for Recipe<'_> {
                 let mut places = integers.chunks_exact_mut(width);
                 let mut out: [&mut [i32]; GROUP] = std::array::from_fn(|_| places.next().unwrap_or_default());
                 let factors = &factors[rows.start * inputs..rows.end * inputs];
-                weight.multiply(factors, 0..weight.panels(), &mut out[..rows.len()]);
+                weight.multiply(factors, &mut out[..rows.len()]);
             }
             for row in rows {
                 let product = match part.integers {

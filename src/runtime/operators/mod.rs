@@ -32,8 +32,8 @@ pub const ENCODER_MEMORY: &str = "EncoderMemory";
 /// The FSMN memory of a decoder, [`memory`].
 pub const DECODER_MEMORY: &str = "DecoderMemory";
 
-/// Elements for which it pays to share the work among threads.
-const SHARED_WORK: usize = 1 << 16;
+/// Elements for which it pays to share the work among threads: about 100 us. To wake a thread takes half of that.
+const SHARED_WORK: usize = 1 << 18;
 
 /// All operators, to be given to a session. Errors: those of ONNX Runtime.
 pub fn domain(weights: Weights, budget: Arc<Budget>) -> ort::Result<OperatorDomain> {

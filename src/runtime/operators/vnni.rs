@@ -148,6 +148,7 @@ mod x86 {
         for (inputs, block) in steps.as_chunks::<R>().0.iter().zip(panel.blocks) {
             let later = std::ptr::from_ref(block).wrapping_add(AHEAD).cast::<i8>();
             // SAFETY: a hint, which reads nothing and may be given for any address.
+            #[allow(unused_unsafe, reason = "safe only for newer compilers than the oldest that is supported")]
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(later);
                 _mm_prefetch::<_MM_HINT_T0>(later.wrapping_add(size_of::<Block>() / 2));

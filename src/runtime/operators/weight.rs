@@ -4,7 +4,6 @@
 //! session of a model would have a second copy of nearly all of it.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::vnni::{Block, COLUMNS, DEPTH, Panel, ROWS, Vnni};
@@ -74,18 +73,13 @@ impl Weight {
         (usize::try_from(length) == Ok(self.inputs)).then(|| [outer, &[self.outputs as i64]].concat())
     }
 
-    /// How many parts its outputs have: `COLUMNS` of them each, but the last.
-    pub fn panels(&self) -> usize {
-        self.zeros.len()
+    /// What the product with so many rows is in elements that are read once: an instruction multiplies 64 times.
+    pub fn work(&self, rows: usize) -> usize {
+        rows * self.inputs * self.outputs / 256
     }
 
-    /// The outputs that belong to some panels.
-    pub fn columns(&self, panels: &Range<usize>) -> Range<usize> {
-        (panels.start * COLUMNS).min(self.outputs)..(panels.end * COLUMNS).min(self.outputs)
-    }
-
-    /// The product of rows, `[rows, inputs]`, and some panels: for each row of `out` the columns of these.
-    pub fn multiply(&self, rows: &[u8], panels: Range<usize>, out: &mut [&mut [i32]]) {
+    /// The product of rows, `[rows, inputs]`, each into one of `out`.
+    pub fn multiply(&self, rows: &[u8], out: &mut [&mut [i32]]) {
         let depth = self.inputs / DEPTH;
         let mut steps = STEPS.take();
         steps.resize(steps.len().max(GROUP * depth), [0; DEPTH]);
@@ -99,8 +93,8 @@ impl Weight {
             }
             let tiles = steps.chunks_mut(each * depth).zip(rows.chunks(each * self.inputs));
             tiles.for_each(|(steps, rows)| self.processor.interleave(rows, rows.len() / self.inputs, steps));
-            for (number, panel) in panels.clone().enumerate() {
-                let panel = Panel { blocks: &self.blocks[panel * depth..][..depth], zeros: &self.zeros[panel] };
+            for (number, (blocks, zeros)) in self.blocks.chunks_exact(depth).zip(&self.zeros).enumerate() {
+                let panel = Panel { blocks, zeros };
                 let tiles = steps.chunks(each * depth).zip(sums[..count].chunks(each)).zip(out.chunks_mut(each));
                 for ((steps, sums), out) in tiles {
                     self.processor.multiply(steps, sums, panel, out, number * COLUMNS);
@@ -142,7 +136,7 @@ mod tests {
                         for rows in [noise(count * inputs, 3), vec![255; count * inputs]] {
                             let mut out = vec![0; count * outputs];
                             let mut places: Vec<&mut [i32]> = out.chunks_mut(outputs).collect();
-                            weight.multiply(&rows, 0..weight.panels(), &mut places);
+                            weight.multiply(&rows, &mut places);
                             for (at, out) in out.iter().enumerate() {
                                 let (row, column) = (&rows[at / outputs * inputs..][..inputs], at % outputs);
                                 let zero = signed(zeros[column % zeros.len()]);
@@ -154,24 +148,6 @@ mod tests {
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn panels_can_be_computed_alone() {
-        let Some(weight) = Weight::pack(8, 70, &noise(560, 1), &[3], 0) else {
-            eprintln!("skipped: this processor has no AVX512-VNNI");
-            return;
-        };
-        let rows = noise(8 * 5, 2);
-        let product = |panels: Range<usize>| {
-            let mut out = vec![vec![0; weight.columns(&panels).len()]; 5];
-            weight.multiply(&rows, panels, &mut out.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
-            out
-        };
-        let (all, parts) = (product(0..3), [product(0..1), product(1..3)]);
-        for (row, all) in all.iter().enumerate() {
-            assert_eq!(*all, [&parts[0][row][..], &parts[1][row]].concat());
         }
     }
 

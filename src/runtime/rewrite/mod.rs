@@ -86,6 +86,11 @@ impl Report {
     pub fn is_independent_of_batch(&self) -> bool {
         self.left_alone.is_empty() && self.other_products == 0 && self.row_scales == self.products
     }
+
+    /// Whether all large weights are outside the graph, so that sessions of it can share them.
+    pub fn is_shared(&self) -> bool {
+        self.products > 0 && self.other_products == 0 && self.weights_outside == self.products
+    }
 }
 
 impl fmt::Display for Report {

@@ -41,7 +41,7 @@ pub struct OfflineOutput {
 /// The graphs of an offline Paraformer.
 ///
 /// A call that fails leaves everything as it was before, so it can be made again.
-pub trait OfflineNetwork {
+pub trait OfflineNetwork: Send {
     /// Recognises one utterance. Errors: [`Error::Network`](crate::engine::Error::Network),
     /// [`Error::Cancelled`](crate::engine::Error::Cancelled).
     fn recognise(&mut self, input: OfflineInput<'_>, output: &mut OfflineOutput) -> Result<()>;
