@@ -9,7 +9,7 @@ use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
 use super::memory::{look_around, sizes};
-use super::rows::{Columns, LANES, add_weighed, dequantize, dot, quantize, softmax};
+use super::rows::{Columns, LANES, TOGETHER, add_weighed, dequantize, dots, quantize, softmax};
 use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, values, values_mut};
 
 /// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
@@ -193,9 +193,10 @@ impl<'a> Work<Part<'a>> for Recipe<'_> {
         let keys = own_steps(part.mask);
         // Steps that are no keys ask nothing, where both are the same.
         let (stride, steps) = if part.second.is_some() { (width, part.scales.len()) } else { (3 * width, keys) };
-        let mut scratch = Scratch::take(steps * stride + part.second.as_ref().map_or(0, |_| keys * 2 * width) + width);
+        let of_second = part.second.as_ref().map_or(0, |_| keys * 2 * width);
+        let mut scratch = Scratch::take(steps * stride + of_second + TOGETHER * width);
         let (first, rest) = scratch.numbers().split_at_mut(steps * stride);
-        let (row, second) = rest.split_at_mut(width);
+        let (rows, second) = rest.split_at_mut(TOGETHER * width);
         part.first.numbers(first);
         let (first, pairs, pair_stride) = match &part.second {
             Some(product) => {
@@ -212,29 +213,38 @@ impl<'a> Work<Part<'a>> for Recipe<'_> {
             look_around(simd, out, part.mask, kernel, before, value);
         }
         // As many as are computed together; those behind the keys weigh nothing.
-        let mut scores = vec![[f32::NEG_INFINITY; LANES]; keys.div_ceil(LANES)];
+        let padded = keys.next_multiple_of(LANES);
+        let mut scores = vec![[f32::NEG_INFINITY; LANES]; TOGETHER * padded / LANES];
         let each = width / heads;
-        let outputs = part.bytes.chunks_exact_mut(width).zip(part.scales.iter_mut().zip(part.zeros.iter_mut()));
-        for (at, (bytes, (scale, zero))) in outputs.enumerate() {
-            row.fill(0.0);
-            if let Some(query) = first.get(at * stride..at * stride + width).filter(|_| keys > 0) {
-                for head in (0..width).step_by(each) {
-                    let own = &query[head..head + each];
-                    let flat = scores.as_flattened_mut();
-                    for (row, score) in flat.iter_mut().enumerate() {
-                        *score = if row < keys {
-                            dot(simd, own, &key(row)[head..head + each]) * factor
-                        } else {
-                            f32::NEG_INFINITY
-                        };
+        let outputs = part.bytes.chunks_mut(TOGETHER * width).zip(part.scales.chunks_mut(TOGETHER));
+        for (group, ((bytes, scales), zeros)) in outputs.zip(part.zeros.chunks_mut(TOGETHER)).enumerate() {
+            rows.fill(0.0);
+            let asked = (steps - (group * TOGETHER).min(steps)).min(scales.len());
+            let query = |row: usize| &first[(group * TOGETHER + row.min(asked - 1)) * stride..][..width];
+            for head in (0..width).step_by(each).filter(|_| asked > 0 && keys > 0) {
+                let own = head..head + each;
+                let queries: [&[f32]; TOGETHER] = std::array::from_fn(|row| &query(row)[own.clone()]);
+                let flat = scores.as_flattened_mut();
+                for from in (0..keys).step_by(TOGETHER) {
+                    let of_keys = std::array::from_fn(|at| &key((from + at).min(keys - 1))[own.clone()]);
+                    for (row, products) in dots(simd, queries, of_keys).iter().enumerate() {
+                        let scores = &mut flat[row * padded..][from..keys];
+                        scores.iter_mut().zip(products).for_each(|(score, product)| *score = product * factor);
                     }
-                    softmax(simd, &mut scores);
+                }
+                let of_rows = scores.chunks_exact_mut(padded / LANES).zip(rows.chunks_exact_mut(width));
+                for (scores, row) in of_rows.take(asked) {
+                    scores.as_flattened_mut()[keys..].fill(f32::NEG_INFINITY);
+                    softmax(simd, scores);
                     let weights = scores.as_flattened()[..keys].iter().enumerate();
-                    let rows = weights.map(|(row, &weight)| (weight, &value(row)[head..head + each]));
-                    add_weighed(simd, &mut row[head..head + each], rows);
+                    let values = weights.map(|(step, &weight)| (weight, &value(step)[own.clone()]));
+                    add_weighed(simd, &mut row[own.clone()], values);
                 }
             }
-            (*scale, *zero) = quantize(simd, row, bytes);
+            let outputs = bytes.chunks_exact_mut(width).zip(scales.iter_mut().zip(zeros));
+            for ((bytes, (scale, zero)), row) in outputs.zip(rows.chunks_exact(width)) {
+                (*scale, *zero) = quantize(simd, row, bytes);
+            }
         }
     }
 }

@@ -117,17 +117,16 @@ pub fn look_around<'a, S: Simd>(
     row: impl Fn(usize) -> &'a [f32] + Copy,
 ) {
     let width = out.len() / mask.len().max(1);
+    let (own, taps) = (own_steps(mask), kernel.len() / width);
     for (frame, out) in out.chunks_exact_mut(width).enumerate() {
-        if mask[frame] == 0.0 {
+        if frame >= own {
             out.fill(0.0);
             continue;
         }
-        // Outside the window, and where a stream has ended, there is nothing.
-        let at = |tap: usize| (frame + tap).wrapping_sub(before);
-        let is_there = |tap: &usize| mask.get(at(*tap)).is_some_and(|&mask| mask != 0.0);
         out.copy_from_slice(row(frame));
-        let there = (0..kernel.len() / width).filter(is_there);
-        add_weighed(simd, out, there.map(|tap| (&kernel[tap * width..][..width], row(at(tap)))));
+        // Outside the window, and where a stream has ended, there is nothing.
+        let there = before.saturating_sub(frame)..taps.min(own + before - frame);
+        add_weighed(simd, out, there.map(|tap| (&kernel[tap * width..][..width], row(frame + tap - before))));
     }
 }
 

@@ -5,6 +5,8 @@ use pulp::Simd;
 
 /// Numbers whose exponentials are computed together.
 pub const LANES: usize = 16;
+/// Rows whose products are computed together: all sums stay in registers.
+pub const TOGETHER: usize = 4;
 /// Added to a number below 2^22, it leaves the number, rounded to the nearest and to even, in the lowest bits.
 const ROUNDING: f32 = 12_582_912.0;
 
@@ -122,22 +124,27 @@ fn range<S: Simd>(simd: S, row: &[f32]) -> (f32, f32) {
     rest.iter().fold((lowest, highest), |(lowest, highest), &value| (lowest.min(value), highest.max(value)))
 }
 
-/// The product of two rows, summed up.
+/// The products of each of some rows with each of some others, summed up: each row is read once for all of its products.
 #[inline(always)]
-pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
-    let ((a_fours, a_others), (b_fours, b_others)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    let mut sums = [simd.splat_f32s(0.0); 4];
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        sums = [
-            simd.mul_add_e_f32s(a[0], b[0], sums[0]),
-            simd.mul_add_e_f32s(a[1], b[1], sums[1]),
-            simd.mul_add_e_f32s(a[2], b[2], sums[2]),
-            simd.mul_add_e_f32s(a[3], b[3], sums[3]),
-        ];
+pub fn dots<S: Simd>(simd: S, a: [&[f32]; TOGETHER], b: [&[f32]; TOGETHER]) -> [[f32; TOGETHER]; TOGETHER] {
+    let (a, b) = (a.map(|row| S::as_simd_f32s(row)), b.map(|row| S::as_simd_f32s(row)));
+    let count = a[0].0.len();
+    // As long as each other, which spares a check in the loop.
+    let (a_vectors, b_vectors) = (a.map(|(vectors, _)| &vectors[..count]), b.map(|(vectors, _)| &vectors[..count]));
+    let mut sums = [[simd.splat_f32s(0.0); TOGETHER]; TOGETHER];
+    for at in 0..count {
+        let own = b_vectors.map(|vectors| vectors[at]);
+        for (sums, vectors) in sums.iter_mut().zip(a_vectors) {
+            sums.iter_mut().zip(own).for_each(|(sum, b)| *sum = simd.mul_add_e_f32s(vectors[at], b, *sum));
+        }
     }
-    a_others.iter().zip(b_others).for_each(|(a, b)| sums[0] = simd.mul_add_e_f32s(*a, *b, sums[0]));
-    total(simd, sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    let mut products = [[0.0; TOGETHER]; TOGETHER];
+    for ((products, sums), (_, a_rest)) in products.iter_mut().zip(sums).zip(a) {
+        for ((product, sum), (_, b_rest)) in products.iter_mut().zip(sums).zip(b) {
+            *product = simd.reduce_sum_f32s(sum) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>();
+        }
+    }
+    products
 }
 
 /// A weight for each number of a row, or one for all.
@@ -172,7 +179,10 @@ impl Weight for f32 {
     }
 }
 
-/// Adds rows, each times its weight, to `sums`, of which four vectors at a time stay in registers.
+/// Vectors of a row that are summed up together: enough to hide how long one addition takes.
+const WIDE: usize = 8;
+
+/// Adds rows, each times its weight, to `sums`, of which [`WIDE`] vectors at a time stay in registers.
 #[inline(always)]
 pub fn add_weighed<'a, S: Simd, W: Weight>(
     simd: S,
@@ -181,21 +191,17 @@ pub fn add_weighed<'a, S: Simd, W: Weight>(
 ) {
     let done = sums.len() / S::F32_LANES * S::F32_LANES;
     let (vectors, rest) = S::as_mut_simd_f32s(sums);
-    let (fours, others) = vectors.as_chunks_mut::<4>();
-    let at_others = 4 * fours.len();
-    for (at, four) in fours.iter_mut().enumerate() {
-        let mut sums = *four;
+    let (wide, others) = vectors.as_chunks_mut::<WIDE>();
+    let at_others = WIDE * wide.len();
+    for (at, out) in wide.iter_mut().enumerate() {
+        let mut sums = *out;
         for (weight, row) in rows.clone() {
-            let Some(row) = S::as_simd_f32s(row).0.as_chunks::<4>().0.get(at) else { continue };
-            let weight = |place| weight.vector(simd, 4 * at + place);
-            sums = [
-                simd.mul_add_e_f32s(weight(0), row[0], sums[0]),
-                simd.mul_add_e_f32s(weight(1), row[1], sums[1]),
-                simd.mul_add_e_f32s(weight(2), row[2], sums[2]),
-                simd.mul_add_e_f32s(weight(3), row[3], sums[3]),
-            ];
+            let Some(row) = S::as_simd_f32s(row).0.as_chunks::<WIDE>().0.get(at) else { continue };
+            for (place, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
+                *sum = simd.mul_add_e_f32s(weight.vector(simd, WIDE * at + place), *value, *sum);
+            }
         }
-        *four = sums;
+        *out = sums;
     }
     for (at, sum) in (at_others..).zip(others) {
         for (weight, row) in rows.clone() {
@@ -348,7 +354,8 @@ mod tests {
         type Output = [f32; 2];
 
         fn with_simd<S: Simd>(self, simd: S) -> [f32; 2] {
-            [sum(simd, self.0), dot(simd, self.0, self.1)]
+            let rows = [self.0, self.1, self.0, self.1];
+            [sum(simd, self.0), dots(simd, rows, rows)[2][3]]
         }
     }
 

@@ -52,12 +52,13 @@ impl Vnni {
         None
     }
 
-    /// `count` rows, one behind the other, as steps: what all rows have in the first step, then in the second.
-    pub fn interleave(self, rows: &[u8], count: usize, steps: &mut [[u8; DEPTH]]) {
+    /// Rows, one behind the other, as steps: what all rows have in the first step, then in the second. And the sum of each;
+    /// there are as many rows as there is room for sums.
+    pub fn interleave(self, rows: &[u8], steps: &mut [[u8; DEPTH]], sums: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: there is a `Vnni` only where the processor has all that `interleave` is compiled for.
         unsafe {
-            x86::interleave(rows, count, steps);
+            x86::interleave(rows, steps, sums);
         }
         #[cfg(not(target_arch = "x86_64"))]
         match self.0 {}
@@ -91,7 +92,8 @@ mod x86 {
     const AHEAD: usize = 32;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    pub fn interleave(rows: &[u8], count: usize, steps: &mut [[u8; DEPTH]]) {
+    pub fn interleave(rows: &[u8], steps: &mut [[u8; DEPTH]], sums: &mut [i32]) {
+        let count = sums.len();
         let length = rows.len() / count.max(1);
         // Four steps of four rows are turned round at once; what is left, one by one.
         let (fours, blocks) = (count / 4 * 4, length / (4 * DEPTH));
@@ -114,7 +116,8 @@ mod x86 {
                 }
             }
         }
-        for (row, values) in rows.chunks_exact(length.max(1)).enumerate() {
+        for (row, (values, sum)) in rows.chunks_exact(length.max(1)).zip(sums).enumerate() {
+            *sum = values.iter().map(|&value| i32::from(value)).sum();
             let done = if row < fours { 4 * blocks } else { 0 };
             for (step, value) in values.as_chunks().0.iter().enumerate().skip(done) {
                 steps[step * count + row] = *value;

@@ -88,11 +88,10 @@ impl Weight {
             // Two of about one size, where there are more than go at once.
             let each = count.div_ceil(count.div_ceil(ROWS));
             let mut sums = [0; GROUP];
-            for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(self.inputs)) {
-                *sum = row.iter().map(|&byte| i32::from(byte)).sum();
+            let tiles = steps.chunks_mut(each * depth).zip(sums[..count].chunks_mut(each));
+            for ((steps, sums), rows) in tiles.zip(rows.chunks(each * self.inputs)) {
+                self.processor.interleave(rows, steps, sums);
             }
-            let tiles = steps.chunks_mut(each * depth).zip(rows.chunks(each * self.inputs));
-            tiles.for_each(|(steps, rows)| self.processor.interleave(rows, rows.len() / self.inputs, steps));
             for (number, (blocks, zeros)) in self.blocks.chunks_exact(depth).zip(&self.zeros).enumerate() {
                 let panel = Panel { blocks, zeros };
                 let tiles = steps.chunks(each * depth).zip(sums[..count].chunks(each)).zip(out.chunks_mut(each));
