@@ -9,7 +9,8 @@ use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
 use super::memory::{look_around, sizes};
-use super::rows::{Columns, LANES, TOGETHER, add_weighed, dequantize, dots, quantize, softmax};
+use super::rows::{Columns, LANES, TOGETHER, add_weighed, dequantize, dequantize_in_place, dots, quantize, softmax};
+use super::weight::Weight;
 use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, values, values_mut};
 
 /// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
@@ -18,7 +19,8 @@ use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, v
 /// Inputs: the product of which the queries are `[b, q, n]`, or queries, keys and values side by side `[b, k, 3n]`, as
 /// integers, scale and zero point of each row, scale, sum and bias of each column. In the first case the same six of the
 /// keys and values `[b, k, 2n]`, else none. The mask of the keys, `b * k` numbers. For a memory its kernel `[taps, n]`, with
-/// the attribute `before` as in [`EncoderMemory`](super::memory::EncoderMemory).
+/// the attribute `before` as in [`EncoderMemory`](super::memory::EncoderMemory). In place of the integers of the product
+/// that has the keys, rows in 8 bits, of which they are the product with the weight of the attribute `weight`.
 ///
 /// Outputs: 8 bits `[b, q, n]`, scale and zero point of each row `[b, q, 1]`; the memory of the values `[b, k, n]`, where
 /// there is a kernel.
@@ -27,6 +29,7 @@ pub struct Attention(pub Arc<Crew>);
 /// The attributes.
 pub struct AttentionKernel {
     crew: Arc<Crew>,
+    weight: Option<usize>,
     heads: usize,
     factor: f32,
     before: usize,
@@ -40,12 +43,12 @@ impl Operator for Attention {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        use TensorElementType::{Float32, Int32};
+        use TensorElementType::{Float32, Int32, Uint8};
         let product = [Int32, Float32, Int32, Float32, Int32, Float32];
-        let first = product.map(OperatorInput::required);
-        let others = product.map(OperatorInput::optional);
-        let mask = [OperatorInput::required(Float32), OperatorInput::optional(Float32)];
-        first.into_iter().chain(others).chain(mask)
+        let products = [product; 2].concat().into_iter().map(OperatorInput::optional);
+        let others =
+            [OperatorInput::required(Float32), OperatorInput::optional(Float32), OperatorInput::optional(Uint8)];
+        products.chain(others)
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -58,46 +61,87 @@ impl Operator for Attention {
         let whole = |name| context.get::<i64>(name).and_then(|value| usize::try_from(value).ok());
         let heads = whole("heads").filter(|&heads| heads > 0).ok_or_else(|| misfit(ATTENTION))?;
         let factor = context.get::<f32>("factor").ok_or_else(|| misfit(ATTENTION))?;
-        Ok(AttentionKernel { crew: self.0.clone(), heads, factor, before: whole("before").unwrap_or(0) })
+        let (crew, weight) = (self.0.clone(), self.0.number_of_weight(context));
+        Ok(AttentionKernel { crew, weight, heads, factor, before: whole("before").unwrap_or(0) })
     }
 }
 
-/// The result of an int8 product.
+/// The result of an int8 product, or what it is made of.
+#[derive(Clone, Copy)]
+enum Integers<'a> {
+    /// `[rows, n]`.
+    Made(&'a [i32]),
+    /// Rows in 8 bits `[rows, k]`, and the weight.
+    Of(&'a [u8], &'a Weight),
+}
+
+impl<'a> Integers<'a> {
+    /// Those of the first so many rows, and the others.
+    fn split_at(self, rows: usize, width: usize) -> (Self, Self) {
+        match self {
+            Self::Made(integers) => {
+                let (first, others) = integers.split_at(rows * width);
+                (Self::Made(first), Self::Made(others))
+            }
+            Self::Of(bytes, weight) => {
+                let (first, others) = bytes.split_at(rows * weight.inputs());
+                (Self::Of(first, weight), Self::Of(others, weight))
+            }
+        }
+    }
+}
+
+/// An int8 product as numbers.
 #[derive(Clone, Copy)]
 struct Product<'a> {
     /// `[b, steps, width]`.
     sizes: [usize; 3],
-    integers: &'a [i32],
+    integers: Integers<'a>,
     scales: &'a [f32],
     zeros: &'a [i32],
     columns: Columns<'a>,
 }
 
 impl<'a> Product<'a> {
-    /// Six inputs; none where the first is missing.
-    fn of(inputs: &'a [Option<ValueRef<'_>>]) -> ort::Result<Option<Self>> {
-        let [Some(first), ..] = inputs else { return Ok(None) };
-        let sizes = sizes(first.shape()).ok_or_else(|| misfit(ATTENTION))?;
-        let (Some(integers), Some(scales), Some(zeros)) =
-            (values(&inputs[0])?, values(&inputs[1])?, values(&inputs[2])?)
-        else {
-            return Err(misfit(ATTENTION));
+    /// Six inputs, of which the first is missing where the product is yet to be made; none where all are.
+    fn of(
+        inputs: &'a [Option<ValueRef<'_>>],
+        made_of: Option<(&'a ValueRef<'_>, &'a Weight)>,
+    ) -> ort::Result<Option<Self>> {
+        let wrong = || misfit(ATTENTION);
+        let [integers, scales, zeros, of_scales, sums, bias] = inputs else { return Err(wrong()) };
+        let (shape, integers) = match (integers, scales, made_of) {
+            (Some(made), _, _) => (made.shape().to_vec(), Integers::Made(made.try_extract_tensor::<i32>()?.1)),
+            (None, Some(_), Some((rows, weight))) => {
+                let (shape, rows) = rows.try_extract_tensor::<u8>()?;
+                (weight.shape_of_result(shape).ok_or_else(wrong)?, Integers::Of(rows, weight))
+            }
+            _ => return Ok(None),
         };
-        let (Some(of_scales), Some(sums), Some(bias)) = (values(&inputs[3])?, values(&inputs[4])?, values(&inputs[5])?)
-        else {
-            return Err(misfit(ATTENTION));
-        };
+        let sizes = sizes(&shape).ok_or_else(wrong)?;
+        let (scales, zeros) = values(scales)?.zip(values(zeros)?).ok_or_else(wrong)?;
+        let columns = (values(of_scales)?, values(sums)?, values(bias)?);
+        let (Some(of_scales), Some(sums), Some(bias)) = columns else { return Err(wrong()) };
         let [streams, steps, width] = sizes;
         let columns = Columns { scales: of_scales, sums, bias };
         let fits = [scales.len(), zeros.len()] == [streams * steps; 2]
             && [columns.scales.len(), columns.sums.len(), columns.bias.len()] == [width; 3];
-        if fits { Ok(Some(Self { sizes, integers, scales, zeros, columns })) } else { Err(misfit(ATTENTION)) }
+        if fits { Ok(Some(Self { sizes, integers, scales, zeros, columns })) } else { Err(wrong()) }
+    }
+
+    /// What there is to do before it is there.
+    fn work(&self) -> usize {
+        let [streams, steps, _] = self.sizes;
+        match self.integers {
+            Integers::Made(_) => 0,
+            Integers::Of(_, weight) => weight.work(streams * steps),
+        }
     }
 }
 
 /// One stream's part of a product.
 struct Rows<'a> {
-    integers: &'a [i32],
+    integers: Integers<'a>,
     scales: &'a [f32],
     zeros: &'a [i32],
     columns: Columns<'a>,
@@ -107,8 +151,12 @@ impl<'a> Product<'a> {
     /// Stream by stream.
     fn streams(self) -> impl Iterator<Item = Rows<'a>> {
         let [_, steps, width] = self.sizes;
-        let rows = self.integers.chunks(steps * width).zip(self.scales.chunks(steps).zip(self.zeros.chunks(steps)));
-        rows.map(move |(integers, (scales, zeros))| Rows { integers, scales, zeros, columns: self.columns })
+        let mut rest = self.integers;
+        self.scales.chunks(steps).zip(self.zeros.chunks(steps)).map(move |(scales, zeros)| {
+            let (integers, others) = rest.split_at(steps, width);
+            rest = others;
+            Rows { integers, scales, zeros, columns: self.columns }
+        })
     }
 }
 
@@ -117,9 +165,23 @@ impl Rows<'_> {
     #[inline(always)]
     fn numbers(&self, numbers: &mut [f32]) {
         let width = self.columns.bias.len();
-        let rows = self.integers.chunks_exact(width).zip(self.scales.iter().zip(self.zeros));
-        for (out, (integers, (&scale, &zero))) in numbers.chunks_exact_mut(width).zip(rows) {
-            dequantize(integers, (scale, zero), self.columns, f32::NEG_INFINITY, out);
+        let scales = self.scales.iter().copied().zip(self.zeros.iter().copied());
+        match self.integers {
+            Integers::Made(integers) => {
+                let rows = integers.chunks_exact(width).zip(scales);
+                for (out, (integers, scale)) in numbers.chunks_exact_mut(width).zip(rows) {
+                    dequantize(integers, scale, self.columns, f32::NEG_INFINITY, out);
+                }
+            }
+            Integers::Of(rows, weight) => {
+                // In the place of the numbers.
+                let places: &mut [i32] = bytemuck::cast_slice_mut(numbers);
+                let mut places: Vec<&mut [i32]> = places.chunks_exact_mut(width).collect();
+                weight.multiply(&rows[..places.len() * weight.inputs()], &mut places);
+                for (row, scale) in numbers.chunks_exact_mut(width).zip(scales) {
+                    dequantize_in_place(row, scale, self.columns);
+                }
+            }
         }
     }
 }
@@ -148,9 +210,11 @@ struct Recipe<'a> {
 impl Kernel for AttentionKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let wrong = || misfit(ATTENTION);
-        let inputs: Vec<Option<ValueRef<'_>>> = (0..14).map(|at| context.input(at)).collect::<ort::Result<_>>()?;
-        let first = Product::of(&inputs[..6])?.ok_or_else(wrong)?;
-        let second = Product::of(&inputs[6..12])?;
+        let inputs: Vec<Option<ValueRef<'_>>> = (0..15).map(|at| context.input(at)).collect::<ort::Result<_>>()?;
+        let weight = self.weight.map(|number| self.crew.weight(number)).transpose()?;
+        let made_of = inputs[14].as_ref().zip(weight);
+        let first = Product::of(&inputs[..6], made_of)?.ok_or_else(wrong)?;
+        let second = Product::of(&inputs[6..12], made_of)?;
         let mask = input(context, 12)?;
         let mask = mask.try_extract_tensor::<f32>()?.1;
         let kernel: Option<&[f32]> = values(&inputs[13])?;
@@ -182,7 +246,8 @@ impl Kernel for AttentionKernel {
             Some(Part { first, second, mask, bytes: bytes?, scales: scales?, zeros: zeros?, memory })
         });
         let recipe = Recipe { width, heads: self.heads, factor: self.factor, kernel, before: self.before };
-        self.crew.share(context, streams * (queries + keys) * width, parts.collect(), &recipe)
+        let work = streams * (queries + keys) * width + first.work() + second.map_or(0, |second| second.work());
+        self.crew.share(context, work, parts.collect(), &recipe)
     }
 }
 

@@ -32,6 +32,16 @@ pub fn dequantize(integers: &[i32], (scale, zero): (f32, i32), columns: Columns<
     }
 }
 
+/// [`dequantize`] in the place of the integers, whose bits the row holds.
+#[inline(always)]
+pub fn dequantize_in_place(row: &mut [f32], (scale, zero): (f32, i32), columns: Columns<'_>) {
+    let each = columns.scales.iter().zip(columns.sums.iter().zip(columns.bias));
+    for (value, (weight_scale, (sum, bias))) in row.iter_mut().zip(each) {
+        let whole = (value.to_bits() as i32).wrapping_sub(zero.wrapping_mul(*sum)) as f32;
+        *value = whole * (scale * weight_scale) + bias;
+    }
+}
+
 /// Adds a row to another.
 #[inline(always)]
 pub fn add(row: &mut [f32], addend: &[f32]) {

@@ -165,13 +165,20 @@ mod x86 {
             }
         }
         let Some(out) = out.first_chunk_mut::<R>() else { return };
-        for (row, totals) in totals.into_iter().enumerate() {
-            let totals: [[i32; LANES]; 2] = totals.map(bytemuck::cast);
-            let room = &mut out[row][at..];
+        for (out, totals) in out.iter_mut().zip(&totals) {
+            let totals: [[i32; LANES]; 2] = [bytemuck::cast(totals[0]), bytemuck::cast(totals[1])];
+            let room = &mut out[at..];
             match room.first_chunk_mut::<COLUMNS>() {
-                Some(room) => room.copy_from_slice(totals.as_flattened()),
-                None => room.iter_mut().zip(totals.as_flattened()).for_each(|(out, total)| *out = *total),
+                Some(room) => *room = bytemuck::cast(totals),
+                None => reach(room, totals.as_flattened()),
             }
         }
+    }
+
+    /// As many columns as there are. By itself, since the compiler else makes one copy of any length of both cases.
+    #[cold]
+    #[inline(never)]
+    fn reach(room: &mut [i32], totals: &[i32]) {
+        room.iter_mut().zip(totals).for_each(|(out, total)| *out = *total);
     }
 }
