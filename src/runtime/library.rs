@@ -9,14 +9,13 @@ use std::env;
 use std::fmt;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use once_cell::sync::OnceCell;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 
-use super::budget::Budget;
 use super::elf;
 use crate::engine::{Error, Result};
 use crate::scheduler;
@@ -60,9 +59,8 @@ pub struct LibraryRequest {
 #[derive(Debug)]
 pub struct Library {
     pub(super) environment: Environment,
-    /// Its threads.
-    pub(super) budget: Arc<Budget>,
     path: PathBuf,
+    threads: usize,
     provider: Provider,
 }
 
@@ -104,7 +102,7 @@ impl Library {
 
     /// Threads for inference in the process.
     pub fn threads(&self) -> usize {
-        self.budget.threads()
+        self.threads
     }
 
     /// What computes.
@@ -145,8 +143,7 @@ impl Library {
             let environment =
                 environment.map_err(|e| Error::Library { message: format!("{}: {e}", path.display()) })?;
             environment.set_log_level(LogLevel::Error);
-            let budget = Arc::new(Budget::new(threads));
-            return Ok(Self { environment, budget, path, provider: request.provider });
+            return Ok(Self { environment, path, threads, provider: request.provider });
         }
         let message = format!(
             "no usable libonnxruntime.so. Tried: {}. Get it with `pip download --no-deps onnxruntime=={TESTED_VERSION}`, \

@@ -39,14 +39,17 @@ impl Graph {
         Ok(rewrite(Folder::of(&self.source).read(&self.file)?, rewrites))
     }
 
-    /// Makes a session of the graph, rewritten. Errors: [`Error::Model`] naming the file that ONNX Runtime does not take.
-    pub fn session_of(&self, library: &Library, rewritten: &Rewritten) -> Result<Session> {
-        session(library, &self.file, &rewritten.bytes, rewritten.weights.clone())
+    /// Makes so many sessions of the graph, rewritten, to run side by side. Errors: [`Error::Model`] naming the file that
+    /// ONNX Runtime does not take.
+    pub fn sessions(&self, library: &Library, rewritten: &Rewritten, count: usize) -> Result<Vec<Session>> {
+        let one = || session(library, &self.file, &rewritten.bytes, rewritten.weights.clone(), count > 1);
+        (0..count).map(|_| one()).collect()
     }
 
     /// Makes the only session of the graph. Errors: [`Error::NotFound`], [`Error::Model`].
     pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<Session> {
-        self.session_of(library, &self.rewritten(rewrites)?)
+        let Rewritten { bytes, weights, .. } = self.rewritten(rewrites)?;
+        session(library, &self.file, &bytes, weights, false)
     }
 }
 

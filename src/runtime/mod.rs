@@ -1,7 +1,6 @@
 //! The only place that names ONNX Runtime: its library, the graphs, the models of a process.
 
 mod batch;
-pub mod budget;
 pub mod builtin;
 mod elf;
 mod exit;

@@ -112,7 +112,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
             let _ = reports.set(GraphReports { encoder: of_encoder, decoder: of_decoder });
             let copies = encoders.into_iter().zip(decoders).map(|both| {
                 let (encoder, decoder) = ((both.0, &*encoder.file), (both.1, &*decoder.file));
-                Ok(Box::new(Sessions::new(library, sizes, encoder, decoder, batching)?) as Box<dyn Network>)
+                Ok(Box::new(Sessions::new(sizes, encoder, decoder, batching)?) as Box<dyn Network>)
             });
             copies.collect()
         };
@@ -126,8 +126,7 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
 fn sessions(library: &Library, graph: &Graph, rewrites: Rewrites, most: usize) -> Result<(Vec<Session>, Report)> {
     let rewritten = graph.rewritten(rewrites)?;
     let count = if rewritten.report.is_shared() { most } else { 1 };
-    let made = (0..count).map(|_| graph.session_of(library, &rewritten)).collect::<Result<_>>()?;
-    Ok((made, rewritten.report))
+    Ok((graph.sessions(library, &rewritten, count)?, rewritten.report))
 }
 
 /// The precision that graphs have, where `wanted` was asked for.

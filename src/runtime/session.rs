@@ -19,7 +19,6 @@ use crate::engine::{DecoderInput, DecoderOutput, EncoderInput, EncoderOutput, Er
 
 /// A model's graphs, ready to run. One owner: a session runs one call at a time.
 pub struct Sessions {
-    library: &'static Library,
     encoder: Session,
     decoder: Session,
     sizes: Sizes,
@@ -34,16 +33,9 @@ impl Sessions {
     /// not late.
     ///
     /// Errors: [`Error::Model`] naming the file whose graph does not do what a Paraformer's does.
-    pub fn new(
-        library: &'static Library,
-        sizes: Sizes,
-        encoder: (Session, &Path),
-        decoder: (Session, &Path),
-        batching: Batching,
-    ) -> Result<Self> {
+    pub fn new(sizes: Sizes, encoder: (Session, &Path), decoder: (Session, &Path), batching: Batching) -> Result<Self> {
         let names = |prefix: &str| (0..sizes.decoder_layers).map(|layer| format!("{prefix}_cache_{layer}")).collect();
         let mut sessions = Self {
-            library,
             encoder: encoder.0,
             decoder: decoder.0,
             sizes,
@@ -100,7 +92,6 @@ impl Network for Sessions {
             "speech" => tensor([streams, frames, FEATURE_DIM], &self.stacked.rows)?,
             "speech_lengths" => lengths(&self.stacked.lengths)?,
         ];
-        let _share = self.library.budget.share();
         let outputs = self.encoder.run(inputs).map_err(failed)?;
         let (encoded, alphas) = (values(&outputs, "enc")?, values(&outputs, "alphas")?);
         for (number, (_, output)) in calls.iter_mut().enumerate() {
@@ -127,7 +118,6 @@ impl Network for Sessions {
         for (name, cache) in self.cache_inputs.iter().zip(&stacked.caches) {
             inputs.push((name.into(), tensor([streams, dim, length], cache)?.into()));
         }
-        let _share = self.library.budget.share();
         let outputs = self.decoder.run(inputs).map_err(failed)?;
         let logits = values(&outputs, "logits")?;
         for (number, (input, output)) in calls.iter_mut().enumerate() {
@@ -160,7 +150,6 @@ impl Network for Sessions {
             "speech" => tensor([1, input.frames, FEATURE_DIM], input.features)?,
             "speech_lengths" => lengths(&frames)?,
         ];
-        let _share = self.library.budget.share();
         let outputs = self.encoder.run(inputs).map_err(failed)?;
         copy(&outputs, "enc", &mut output.encoded)?;
         copy(&outputs, "alphas", &mut output.alphas)
@@ -178,7 +167,6 @@ impl Network for Sessions {
         for (name, cache) in self.cache_inputs.iter().zip(input.caches) {
             inputs.push((name.into(), tensor([1, dim, length], cache)?.into()));
         }
-        let _share = self.library.budget.share();
         let outputs = self.decoder.run(inputs).map_err(failed)?;
         copy(&outputs, "logits", &mut output.logits)?;
         output.caches.resize(self.cache_outputs.len(), Vec::new());
@@ -186,19 +174,31 @@ impl Network for Sessions {
     }
 }
 
-/// The graph of a file, as its bytes, as a session. Errors: [`Error::Model`] naming the file.
-pub(super) fn session(library: &Library, file: &Path, graph: &[u8], weights: Weights) -> Result<Session> {
+/// Makes a session of a graph, whose large weights may lie outside it; one that is to run beside others works on the thread
+/// that calls it alone. Errors: [`Error::Model`] naming the file.
+pub(super) fn session(
+    library: &Library,
+    file: &Path,
+    graph: &[u8],
+    weights: Weights,
+    beside_others: bool,
+) -> Result<Session> {
     let build = || -> std::result::Result<Session, String> {
         let text = |e: ort::Error<SessionBuilder>| e.to_string();
         let mut builder = SessionBuilder::new(&library.environment)
             .map_err(|e| e.to_string())?
             .with_optimization_level(GraphOptimizationLevel::All)
             .map_err(text)?;
+        let threads = if beside_others { 1 } else { library.threads() };
+        if beside_others {
+            let own = builder.with_independent_thread_pool().map_err(text)?;
+            builder = own.with_intra_threads(threads).map_err(text)?;
+        }
         if library.provider() == Provider::Cuda {
             let cuda = ort::ep::CUDA::default().build().error_on_failure();
             builder = builder.with_execution_providers([cuda]).map_err(text)?;
         }
-        let operators = operators::domain(weights, library.budget.clone()).map_err(|e| e.to_string())?;
+        let operators = operators::domain(weights, threads).map_err(|e| e.to_string())?;
         builder = builder.with_operators(operators).map_err(text)?;
         builder.commit_from_memory(graph).map_err(|e| e.to_string())
     };

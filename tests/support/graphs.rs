@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use gstparaformer::runtime::budget::Budget;
 use gstparaformer::runtime::library::LIBRARY_VARIABLE;
 use gstparaformer::runtime::operators;
 use gstparaformer::runtime::rewrite::{Report, Rewrites, rewrite};
@@ -68,8 +67,7 @@ impl Graph {
         let rewritten = rewrite(bytes, rewrites);
         let builder = SessionBuilder::new(environment()).unwrap();
         let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).unwrap();
-        let budget = Arc::new(Budget::new(1));
-        builder = builder.with_operators(operators::domain(rewritten.weights, budget).unwrap()).unwrap();
+        builder = builder.with_operators(operators::domain(rewritten.weights, 1).unwrap()).unwrap();
         let session = builder.commit_from_memory(&rewritten.bytes).map_err(|e| e.to_string())?;
         let inputs = session.inputs().iter().map(|input| {
             let ValueType::Tensor { shape, .. } = input.dtype() else { panic!("{} is no tensor", input.name()) };

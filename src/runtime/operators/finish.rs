@@ -96,7 +96,6 @@ impl Kernel for FinishKernel {
         let shape = shape.ok_or_else(wrong)?;
         let width = shape.last().and_then(|&width| usize::try_from(width).ok()).filter(|&w| w > 0).ok_or_else(wrong)?;
         let count = shape.iter().map(|&size| size.max(0) as usize).product::<usize>() / width;
-        let threads = self.crew.budget.of_a_call();
         let integers = values::<i32>(&inputs[0])?;
         let (scales, zeros) = (values::<f32>(&inputs[1])?, values::<i32>(&inputs[2])?);
         let columns = match (values(&inputs[3])?, values(&inputs[4])?, values(&inputs[5])?) {
@@ -123,7 +122,7 @@ impl Kernel for FinishKernel {
         let mut bytes = context.output(2, shape)?;
         let mut new_scales = context.output(3, row_shape.clone())?;
         let mut new_zeros = context.output(4, row_shape)?;
-        let each = rows_of_part(count, threads);
+        let each = rows_of_part(count, self.crew.threads);
         let (integers, scales, zeros) = (cut(integers, each * width), cut(scales, each), cut(zeros, each));
         let factors = cut(factors, each * weight.map_or(1, Weight::inputs));
         let [a, b] = addends.map(|addend| cut(addend, each * width));

@@ -16,7 +16,6 @@ use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
 use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::budget::Budget;
 use weight::{Weight, Weights};
 
 /// The domain of these operators.
@@ -35,9 +34,9 @@ pub const DECODER_MEMORY: &str = "DecoderMemory";
 /// Elements for which it pays to share the work among threads: about 100 us. To wake a thread takes half of that.
 const SHARED_WORK: usize = 1 << 18;
 
-/// All operators, to be given to a session. Errors: those of ONNX Runtime.
-pub fn domain(weights: Weights, budget: Arc<Budget>) -> ort::Result<OperatorDomain> {
-    let crew = Arc::new(Crew { weights, budget });
+/// All operators, to be given to a session that works on so many threads. Errors: those of ONNX Runtime.
+pub fn domain(weights: Weights, threads: usize) -> ort::Result<OperatorDomain> {
+    let crew = Arc::new(Crew { weights, threads });
     let rows =
         OperatorDomain::new(DOMAIN)?.add(product::Product(crew.clone()))?.add(finish::FinishRows(crew.clone()))?;
     let streams = rows.add(attention::Attention(crew.clone()))?;
@@ -47,7 +46,7 @@ pub fn domain(weights: Weights, budget: Arc<Budget>) -> ort::Result<OperatorDoma
 /// What the operators of a session work with.
 pub struct Crew {
     weights: Weights,
-    budget: Arc<Budget>,
+    threads: usize,
 }
 
 impl Crew {
@@ -62,7 +61,7 @@ impl Crew {
     }
 
     /// Works on each of some parts, with the processor's widest instructions; where there is much to do, on all threads
-    /// that the call may use.
+    /// of the session.
     fn share<P: Send>(
         &self,
         context: &ComputeContext,
@@ -71,7 +70,7 @@ impl Crew {
         work: &impl Work<P>,
     ) -> ort::Result<()> {
         let arch = Arch::new();
-        if elements < SHARED_WORK || parts.len() < 2 || self.budget.of_a_call() < 2 {
+        if elements < SHARED_WORK || parts.len() < 2 || self.threads < 2 {
             parts.iter_mut().for_each(|part| arch.dispatch(On { part, work }));
             return Ok(());
         }

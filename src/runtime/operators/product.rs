@@ -46,7 +46,7 @@ impl Kernel for ProductKernel {
         let mut out = context.output(0, shape)?.ok_or_else(|| misfit(PRODUCT))?;
         let out = out.try_extract_tensor_mut::<i32>()?.1;
         let count = rows.len() / weight.inputs();
-        let each = rows_of_part(count, self.crew.budget.of_a_call());
+        let each = rows_of_part(count, self.crew.threads);
         let outs = out.chunks_mut(each * weight.outputs()).map(|out| out.chunks_mut(weight.outputs()).collect());
         let parts = rows.chunks(each * weight.inputs()).zip(outs).map(|(rows, out)| Part { rows, out });
         self.crew.share(context, weight.work(count), parts.collect(), &Times(weight))

@@ -97,11 +97,14 @@ impl fmt::Display for Report {
     /// For `stats`: short, and with why something stayed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { products, other_products, signed_weights, row_scales, fused_memory, .. } = self;
-        let Self { fused_attention, joined_rows, left_alone, .. } = self;
+        let Self { fused_attention, joined_rows, weights_outside, left_alone, .. } = self;
         if !left_alone.is_empty() {
             return write!(f, "left as it is: {left_alone}");
         }
-        write!(f, "{products} products, {signed_weights} signed, {row_scales} by row, {joined_rows} joined; ")?;
+        write!(
+            f,
+            "{products} products, {signed_weights} signed, {row_scales} by row, {joined_rows} joined, {weights_outside} shared; "
+        )?;
         write!(f, "{fused_memory} memories and {fused_attention} attentions fused")?;
         match other_products {
             0 => Ok(()),
