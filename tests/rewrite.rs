@@ -95,6 +95,29 @@ fn row_scales_take_weights_of_either_kind() {
     }
 }
 
+/// Products whose weights lie outside the graph, and are shared by its sessions, give the same integers.
+#[test]
+fn weights_outside_change_no_bit() {
+    for file in int8_graphs() {
+        let inside = Rewrites { weights_outside: false, ..Rewrites::fast() };
+        let [mut inside, mut outside] = [inside, Rewrites::fast()].map(|rewrites| Graph::new(&file, rewrites));
+        assert_eq!(inside.report.weights_outside, 0);
+        if outside.report.weights_outside == 0 {
+            eprintln!("skipped: this processor has no AVX512-VNNI");
+            return;
+        }
+        assert!(outside.report.is_shared(), "{}: {}", file.display(), outside.report);
+        for (call, row) in calls(&inside).into_iter().enumerate() {
+            let rows = [row];
+            assert_eq!(inside.run(&rows), outside.run(&rows), "{} call {call}", file.display());
+        }
+        let rewritten = rewrite(read(&file).into(), Rewrites::fast());
+        let graph = Model::decode(Bytes::from(rewritten.bytes.into_owned())).unwrap().graph.unwrap();
+        let bytes = |tensor: &&proto::Tensor| [proto::INT8, proto::UINT8].contains(&tensor.data_type());
+        assert_eq!(graph.initializer.iter().filter(bytes).count(), 0, "{}: a weight is there twice", file.display());
+    }
+}
+
 /// A quiet stream alone, and among 15 that are loud.
 #[test]
 fn a_stream_does_not_hear_the_others() {

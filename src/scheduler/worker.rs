@@ -281,3 +281,49 @@ fn serve_calls<C: Call>(shared: &Shared<C>, kept: Duration, mut network: Box<C::
     }
     gate::inside(|| drop(network));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// A copy that does nothing until it hears from another, so that both are at work at once.
+    struct Copy(Sender<()>, Receiver<()>);
+
+    #[derive(Default)]
+    struct Meet;
+
+    impl Call for Meet {
+        type Network = Copy;
+
+        fn kind(&self) -> Option<usize> {
+            None
+        }
+
+        fn run(_: &mut [&mut Self], Copy(tell, hear): &mut Copy) -> Result<()> {
+            let _ = tell.send(());
+            hear.recv_timeout(Duration::from_secs(20)).map_err(|_| Error::network("alone"))
+        }
+    }
+
+    #[test]
+    fn copies_of_a_network_work_at_the_same_time() {
+        let ((to_first, first), (to_second, second)) = (channel(), channel());
+        let copies = vec![Box::new(Copy(to_second, first)), Box::new(Copy(to_first, second))];
+        let (worker, mut client) = Worker::<Meet>::spawn("test", Duration::ZERO, (), move || Ok(copies)).unwrap();
+        let mut other = worker.client().unwrap();
+        thread::scope(|scope| {
+            let met = scope.spawn(move || other.call(Duration::ZERO, |_| ()).map(|_| ()));
+            client.call(Duration::ZERO, |_| ()).map(|_| ()).unwrap();
+            met.join().unwrap().unwrap();
+        });
+        // Both threads end, so that nothing holds the network any more.
+        drop(client);
+        let ended = (0..2000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            Arc::strong_count(&worker.0) == 1
+        });
+        assert!(ended && worker.is_gone());
+    }
+}
