@@ -46,11 +46,6 @@ impl Call for RecognitionCall {
         Some(2 * self.frames + usize::from(matches!(self.graph, Graph::Decoder)))
     }
 
-    /// A decoder's call belongs to the chunk that was encoded before.
-    fn goes_on(&self) -> bool {
-        matches!(self.graph, Graph::Decoder)
-    }
-
     fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()> {
         match calls.first().map(|call| call.graph) {
             Some(Graph::Encoder) => {

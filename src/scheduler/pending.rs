@@ -2,8 +2,7 @@
 //!
 //! Calls of one kind cost less together than one after the other. A call may wait for others as long as its stream's
 //! patience lasts, and no longer than until every stream that is at work has come: a lone stream waits for nobody. What
-//! is due first goes first, and takes along those of its kind, the oldest before the others; a call that goes on with what
-//! its stream's last one began is as urgent as that was, so that what was begun is finished first. Where several copies of a
+//! is due first goes first, and takes along those of its kind, the oldest before the others. Where several copies of a
 //! network have nothing to do, they share what waits, for side by side they are faster than one with the threads of all.
 
 use std::collections::VecDeque;
@@ -21,31 +20,7 @@ const AT_WORK: Duration = Duration::from_millis(1500);
 struct Waiting<J> {
     job: J,
     kind: Option<usize>,
-    /// When it is made without those that could be made together with it.
     due: Instant,
-    /// Whether it goes before others: the earliest does.
-    urgency: Instant,
-}
-
-/// A stream that is at work.
-#[derive(Debug)]
-struct AtWork {
-    stream: usize,
-    /// When it made its last call.
-    last: Instant,
-    /// How urgent that was.
-    urgency: Instant,
-}
-
-/// Whose call it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller {
-    /// What tells the stream from others.
-    pub stream: usize,
-    /// Calls of one kind can be made together; one without a kind is made alone.
-    pub kind: Option<usize>,
-    /// Whether it goes on with what the stream's last call began.
-    pub goes_on: bool,
 }
 
 /// What is to be done next.
@@ -61,7 +36,8 @@ pub enum Next<J> {
 #[derive(Debug)]
 pub struct Pending<J> {
     waiting: VecDeque<Waiting<J>>,
-    streams: Vec<AtWork>,
+    /// The streams, and when each made its last call.
+    streams: Vec<(usize, Instant)>,
     /// Copies of the network that have nothing to do; the one that asks is one of them.
     idle: usize,
     /// Calls that are being made.
@@ -77,23 +53,13 @@ impl<J> Default for Pending<J> {
 }
 
 impl<J> Pending<J> {
-    /// Takes a call of a stream, that may wait for others of its kind, if it has one, for `patience`. It may go on with what
-    /// the stream's last call began.
-    pub fn push(&mut self, job: J, by: Caller, patience: Duration, now: Instant) {
-        let Caller { stream, kind, goes_on } = by;
-        let due = now + patience;
-        let urgency = match self.streams.iter_mut().find(|known| known.stream == stream) {
-            Some(known) => {
-                known.last = now;
-                known.urgency = if goes_on { known.urgency } else { due };
-                known.urgency
-            }
-            None => {
-                self.streams.push(AtWork { stream, last: now, urgency: due });
-                due
-            }
-        };
-        self.waiting.push_back(Waiting { job, kind, due, urgency });
+    /// Takes a call of a stream, that may wait for others of its kind, if it has one, for `patience`.
+    pub fn push(&mut self, job: J, stream: usize, kind: Option<usize>, patience: Duration, now: Instant) {
+        match self.streams.iter_mut().find(|(known, _)| *known == stream) {
+            Some((_, last)) => *last = now,
+            None => self.streams.push((stream, now)),
+        }
+        self.waiting.push_back(Waiting { job, kind, due: now + patience });
     }
 
     /// There is another copy of the network.
@@ -109,13 +75,13 @@ impl<J> Pending<J> {
 
     /// Forgets a stream that has ended.
     pub fn leave(&mut self, stream: usize) {
-        self.streams.retain(|known| known.stream != stream);
+        self.streams.retain(|(known, _)| *known != stream);
     }
 
     /// What is to be done next.
     pub fn next(&mut self, now: Instant) -> Next<J> {
-        self.streams.retain(|known| now.saturating_duration_since(known.last) < AT_WORK);
-        let Some(first) = self.waiting.iter().min_by_key(|waiting| waiting.urgency) else { return Next::Wait(None) };
+        self.streams.retain(|(_, last)| now.saturating_duration_since(*last) < AT_WORK);
+        let Some(first) = self.waiting.iter().min_by_key(|waiting| waiting.due) else { return Next::Wait(None) };
         let (kind, due) = (first.kind, first.due);
         let is_chosen = |waiting: &Waiting<J>| waiting.kind == kind;
         let most = if kind.is_some() { MAX_BATCH } else { 1 };
@@ -167,10 +133,6 @@ mod tests {
         }
     }
 
-    fn caller(stream: usize, kind: Option<usize>) -> Caller {
-        Caller { stream, kind, goes_on: false }
-    }
-
     fn set_up() -> (Pending<usize>, Clock) {
         (Pending::default(), Clock(Instant::now()))
     }
@@ -180,9 +142,8 @@ mod tests {
         let (mut pending, clock) = set_up();
         assert_eq!(pending.next(clock.at(0)), Next::Wait(None));
         for call in 0..5 {
-            pending.push(call, caller(7, Some(1)), PATIENCE, clock.at(600 * call as u64));
+            pending.push(call, 7, Some(1), PATIENCE, clock.at(600 * call as u64));
             assert_eq!(pending.next(clock.at(600 * call as u64)), Next::Batch(vec![call]));
-            pending.done(1);
         }
     }
 
@@ -190,19 +151,17 @@ mod tests {
     fn a_stream_that_is_silent_or_gone_is_not_waited_for() {
         let (mut pending, clock) = set_up();
         for stream in 0..3 {
-            pending.push(stream, caller(stream, Some(1)), PATIENCE, clock.at(0));
+            pending.push(stream, stream, Some(1), PATIENCE, clock.at(0));
         }
         assert_eq!(pending.next(clock.at(0)), Next::Batch(vec![0, 1, 2]));
-        pending.done(3);
-        pending.push(3, caller(0, Some(1)), PATIENCE, clock.at(600));
+        pending.push(3, 0, Some(1), PATIENCE, clock.at(600));
         assert_eq!(pending.next(clock.at(600)), Next::Wait(Some(PATIENCE)));
         pending.leave(1);
         assert_eq!(pending.next(clock.at(650)), Next::Wait(Some(PATIENCE / 2)));
         pending.leave(2);
         assert_eq!(pending.next(clock.at(650)), Next::Batch(vec![3]));
-        pending.done(1);
-        pending.push(4, caller(1, Some(1)), PATIENCE, clock.at(700));
-        pending.push(5, caller(0, Some(1)), PATIENCE, clock.at(2250));
+        pending.push(4, 1, Some(1), PATIENCE, clock.at(700));
+        pending.push(5, 0, Some(1), PATIENCE, clock.at(2250));
         assert_eq!(pending.next(clock.at(2250)), Next::Batch(vec![4, 5]));
     }
 
@@ -210,19 +169,17 @@ mod tests {
     fn nobody_waits_longer_than_his_patience() {
         let (mut pending, clock) = set_up();
         for stream in 0..4 {
-            pending.push(stream, caller(stream, Some(1)), Duration::ZERO, clock.at(0));
+            pending.push(stream, stream, Some(1), Duration::ZERO, clock.at(0));
         }
         assert_eq!(pending.next(clock.at(0)), Next::Batch(vec![0, 1, 2, 3]));
-        pending.done(4);
-        pending.push(10, caller(0, Some(1)), PATIENCE, clock.at(100));
-        pending.push(11, caller(1, Some(1)), PATIENCE, clock.at(150));
+        pending.push(10, 0, Some(1), PATIENCE, clock.at(100));
+        pending.push(11, 1, Some(1), PATIENCE, clock.at(150));
         assert_eq!(pending.next(clock.at(160)), Next::Wait(Some(Duration::from_millis(40))));
         assert_eq!(pending.next(clock.at(200)), Next::Batch(vec![10, 11]));
-        pending.done(2);
         // Who has none goes at once, and takes along who is of his kind.
-        pending.push(12, caller(0, Some(1)), PATIENCE, clock.at(300));
-        pending.push(13, caller(1, Some(2)), Duration::ZERO, clock.at(310));
-        pending.push(14, caller(2, Some(2)), PATIENCE, clock.at(310));
+        pending.push(12, 0, Some(1), PATIENCE, clock.at(300));
+        pending.push(13, 1, Some(2), Duration::ZERO, clock.at(310));
+        pending.push(14, 2, Some(2), PATIENCE, clock.at(310));
         assert_eq!(pending.next(clock.at(310)), Next::Batch(vec![13, 14]));
         assert_eq!(pending.next(clock.at(310)), Next::Wait(Some(Duration::from_millis(90))));
     }
@@ -231,55 +188,16 @@ mod tests {
     fn a_full_batch_goes_at_once_and_the_oldest_first() {
         let (mut pending, clock) = set_up();
         for stream in 0..MAX_BATCH + 3 {
-            pending.push(stream, caller(stream, Some(1)), PATIENCE, clock.at(stream as u64 / 2));
+            pending.push(stream, stream, Some(1), PATIENCE, clock.at(stream as u64 / 2));
         }
         assert_eq!(pending.next(clock.at(50)), Next::Batch((0..MAX_BATCH).collect()));
-        pending.push(100, caller(100, None), PATIENCE, clock.at(51));
-        pending.push(101, caller(101, None), PATIENCE, clock.at(51));
+        pending.push(100, 100, None, PATIENCE, clock.at(51));
+        pending.push(101, 101, None, PATIENCE, clock.at(51));
         let rest = (MAX_BATCH..MAX_BATCH + 3).collect();
         assert_eq!(pending.next(clock.at(120)), Next::Batch(rest));
         assert_eq!(pending.next(clock.at(151)), Next::Batch(vec![100]), "what has no kind goes alone");
         assert_eq!(pending.next(clock.at(151)), Next::Batch(vec![101]));
         assert_eq!(pending.mean_batch(), (MAX_BATCH + 3 + 2) as f64 / 4.0);
-    }
-
-    /// The words of one batch are not held up by the next one.
-    #[test]
-    fn what_was_begun_is_finished_first() {
-        let (mut pending, clock) = set_up();
-        pending.push(0, caller(0, Some(1)), PATIENCE, clock.at(0));
-        assert_eq!(pending.next(clock.at(0)), Next::Batch(vec![0]));
-        pending.push(1, caller(1, Some(1)), PATIENCE, clock.at(50));
-        pending.push(2, Caller { goes_on: true, ..caller(0, Some(2)) }, Duration::ZERO, clock.at(400));
-        assert_eq!(pending.next(clock.at(400)), Next::Batch(vec![2]));
-        assert_eq!(pending.next(clock.at(400)), Next::Batch(vec![1]));
-        // What comes next from that stream is as urgent as any other.
-        pending.push(3, caller(0, Some(1)), PATIENCE, clock.at(410));
-        pending.push(4, caller(2, Some(2)), Duration::ZERO, clock.at(420));
-        assert_eq!(pending.next(clock.at(420)), Next::Batch(vec![4]));
-    }
-
-    #[test]
-    fn copies_that_have_nothing_to_do_share_what_waits() {
-        let (mut pending, clock) = set_up();
-        pending.begin();
-        for stream in 0..20 {
-            pending.push(stream, caller(stream, Some(1)), PATIENCE, clock.at(0));
-        }
-        assert_eq!(pending.next(clock.at(0)), Next::Batch((0..10).collect()));
-        assert_eq!(pending.next(clock.at(0)), Next::Batch((10..20).collect()));
-        pending.done(10);
-        // The others are being served, so nobody else is waited for; and a few stay together.
-        for stream in 0..10 {
-            pending.push(stream, caller(stream, Some(1)), PATIENCE, clock.at(600));
-        }
-        pending.done(10);
-        assert_eq!(pending.next(clock.at(600)), Next::Wait(Some(PATIENCE)));
-        for stream in 10..20 {
-            pending.push(stream, caller(stream, Some(2)), PATIENCE, clock.at(600));
-        }
-        assert_eq!(pending.next(clock.at(600)), Next::Batch((0..FEW).collect()));
-        assert_eq!(pending.next(clock.at(600)), Next::Batch((FEW..10).collect()));
     }
 
     /// Nobody is passed over for ever, however many others come.
@@ -288,13 +206,13 @@ mod tests {
         let (mut pending, clock) = set_up();
         let mut served = vec![0; 50];
         for stream in 0..50 {
-            pending.push(stream, caller(stream, Some(stream % 3)), Duration::ZERO, clock.at(0));
+            pending.push(stream, stream, Some(stream % 3), Duration::ZERO, clock.at(0));
         }
         for round in 0..500 {
             let Next::Batch(batch) = pending.next(clock.at(round)) else { panic!("round {round}") };
             for stream in batch {
                 served[stream] += 1;
-                pending.push(stream, caller(stream, Some(stream % 3)), Duration::ZERO, clock.at(round));
+                pending.push(stream, stream, Some(stream % 3), Duration::ZERO, clock.at(round));
             }
         }
         let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gate;
-use super::pending::{Caller, Next, Pending};
+use super::pending::{Next, Pending};
 use super::slot::{Canceller, Slot};
 use crate::engine::{Error, Result};
 
@@ -21,11 +21,6 @@ pub trait Call: Default + Send + 'static {
 
     /// Calls of one kind can be made together; one without a kind is made alone.
     fn kind(&self) -> Option<usize>;
-
-    /// Whether the call goes on with what the stream's last one began.
-    fn goes_on(&self) -> bool {
-        false
-    }
 
     /// Makes calls of one kind. Errors: those of the network, for all of them.
     fn run(calls: &mut [&mut Self], network: &mut Self::Network) -> Result<()>;
@@ -163,7 +158,7 @@ impl<C: Call> Client<C> {
         let number = self.slot.begin()?;
         let mut call = self.call.take().unwrap_or_default();
         fill(&mut call);
-        let by = Caller { stream: stream(&self.slot), kind: call.kind(), goes_on: call.goes_on() };
+        let kind = call.kind();
         let mut state = self.shared.lock();
         match &state.status {
             Status::Failed(error) => return Err(error.clone()),
@@ -171,7 +166,7 @@ impl<C: Call> Client<C> {
             Status::Loading(_) | Status::Ready => {}
         }
         let job = Job { call, number, slot: self.slot.clone() };
-        state.pending.push(job, by, patience, Instant::now());
+        state.pending.push(job, stream(&self.slot), kind, patience, Instant::now());
         drop(state);
         self.shared.changed.notify_all();
         let call = self.slot.wait(number)?;
