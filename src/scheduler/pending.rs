@@ -144,6 +144,7 @@ mod tests {
         for call in 0..5 {
             pending.push(call, 7, Some(1), PATIENCE, clock.at(600 * call as u64));
             assert_eq!(pending.next(clock.at(600 * call as u64)), Next::Batch(vec![call]));
+            pending.done(1);
         }
     }
 
@@ -154,12 +155,14 @@ mod tests {
             pending.push(stream, stream, Some(1), PATIENCE, clock.at(0));
         }
         assert_eq!(pending.next(clock.at(0)), Next::Batch(vec![0, 1, 2]));
+        pending.done(3);
         pending.push(3, 0, Some(1), PATIENCE, clock.at(600));
         assert_eq!(pending.next(clock.at(600)), Next::Wait(Some(PATIENCE)));
         pending.leave(1);
         assert_eq!(pending.next(clock.at(650)), Next::Wait(Some(PATIENCE / 2)));
         pending.leave(2);
         assert_eq!(pending.next(clock.at(650)), Next::Batch(vec![3]));
+        pending.done(1);
         pending.push(4, 1, Some(1), PATIENCE, clock.at(700));
         pending.push(5, 0, Some(1), PATIENCE, clock.at(2250));
         assert_eq!(pending.next(clock.at(2250)), Next::Batch(vec![4, 5]));
@@ -172,10 +175,12 @@ mod tests {
             pending.push(stream, stream, Some(1), Duration::ZERO, clock.at(0));
         }
         assert_eq!(pending.next(clock.at(0)), Next::Batch(vec![0, 1, 2, 3]));
+        pending.done(4);
         pending.push(10, 0, Some(1), PATIENCE, clock.at(100));
         pending.push(11, 1, Some(1), PATIENCE, clock.at(150));
         assert_eq!(pending.next(clock.at(160)), Next::Wait(Some(Duration::from_millis(40))));
         assert_eq!(pending.next(clock.at(200)), Next::Batch(vec![10, 11]));
+        pending.done(2);
         // Who has none goes at once, and takes along who is of his kind.
         pending.push(12, 0, Some(1), PATIENCE, clock.at(300));
         pending.push(13, 1, Some(2), Duration::ZERO, clock.at(310));
@@ -198,6 +203,29 @@ mod tests {
         assert_eq!(pending.next(clock.at(151)), Next::Batch(vec![100]), "what has no kind goes alone");
         assert_eq!(pending.next(clock.at(151)), Next::Batch(vec![101]));
         assert_eq!(pending.mean_batch(), (MAX_BATCH + 3 + 2) as f64 / 4.0);
+    }
+
+    #[test]
+    fn copies_that_have_nothing_to_do_share_what_waits() {
+        let (mut pending, clock) = set_up();
+        pending.begin();
+        for stream in 0..20 {
+            pending.push(stream, stream, Some(1), PATIENCE, clock.at(0));
+        }
+        assert_eq!(pending.next(clock.at(0)), Next::Batch((0..10).collect()));
+        assert_eq!(pending.next(clock.at(0)), Next::Batch((10..20).collect()));
+        pending.done(10);
+        for stream in 0..10 {
+            pending.push(stream, stream, Some(1), PATIENCE, clock.at(600));
+        }
+        pending.done(10);
+        assert_eq!(pending.next(clock.at(600)), Next::Wait(Some(PATIENCE)));
+        for stream in 10..20 {
+            pending.push(stream, stream, Some(2), PATIENCE, clock.at(600));
+        }
+        // A few stay together.
+        assert_eq!(pending.next(clock.at(600)), Next::Batch((0..FEW).collect()));
+        assert_eq!(pending.next(clock.at(600)), Next::Batch((FEW..10).collect()));
     }
 
     /// Nobody is passed over for ever, however many others come.
