@@ -1,5 +1,5 @@
-//! Closes the scheduler's gate at the end of the process. Unsafe for what the standard library
-//! lacks: a function that `exit` calls, and the number of a thread.
+//! Closes the scheduler's gate at the end of the process. Unsafe for what the standard library lacks: a
+//! function that `exit` calls, and the number of a thread.
 //!
 //! `exit` first destroys the thread-local values of the thread that calls it, then calls what was registered last first;
 //! among that are the destructors of ONNX Runtime's own statics, many of which it makes only while it loads a model. A

@@ -83,7 +83,7 @@ impl Library {
             }
         };
         if request.threads != 0 {
-            differs("threads", request.threads.to_string(), self.threads().to_string());
+            differs("threads", request.threads.to_string(), self.threads.to_string());
         }
         if let Some(path) = &request.path {
             let real = |path: &Path| path.canonicalize().unwrap_or(path.into());

@@ -7,7 +7,7 @@ use ort::session::Session;
 use super::graph::GraphHeader;
 use super::layout::{Folder, Graphs, ModelSource};
 use super::library::Library;
-use super::rewrite::{Rewrites, Rewritten, rewrite};
+use super::rewrite::{Report, Rewrites, Rewritten, rewrite};
 use super::session::session;
 use crate::engine::config::{Config, metadata_value};
 use crate::engine::frontend::FEATURE_DIM;
@@ -32,24 +32,25 @@ impl Graph {
         Self { file: file.into(), source: folder.source().clone() }
     }
 
-    /// Reads the graph and rewrites it. Nothing of the file stays in memory beside what is rewritten.
+    /// Makes sessions of the graph, rewritten, to run side by side: as many as `most` where they share its weights, else one.
+    /// Says what was done to it. Nothing of the file stays in memory beside them.
     ///
-    /// Errors: [`Error::NotFound`].
-    pub fn rewritten(&self, rewrites: Rewrites) -> Result<Rewritten> {
-        Ok(rewrite(Folder::of(&self.source).read(&self.file)?, rewrites))
+    /// Errors: [`Error::NotFound`], and [`Error::Model`] naming the file that ONNX Runtime does not take.
+    pub fn sessions(&self, library: &Library, rewrites: Rewrites, most: usize) -> Result<(Vec<Session>, Report)> {
+        let Rewritten { bytes, weights, report } = self.rewritten(rewrites)?;
+        let count = if report.is_shared() { most } else { 1 };
+        let one = |_| session(library, &self.file, &bytes, weights.clone(), count > 1);
+        Ok(((0..count).map(one).collect::<Result<_>>()?, report))
     }
 
-    /// Makes so many sessions of the graph, rewritten, to run side by side. Errors: [`Error::Model`] naming the file that
-    /// ONNX Runtime does not take.
-    pub fn sessions(&self, library: &Library, rewritten: &Rewritten, count: usize) -> Result<Vec<Session>> {
-        let one = || session(library, &self.file, &rewritten.bytes, rewritten.weights.clone(), count > 1);
-        (0..count).map(|_| one()).collect()
-    }
-
-    /// Makes the only session of the graph. Errors: [`Error::NotFound`], [`Error::Model`].
+    /// Makes the only session of the graph. Errors: as [`Graph::sessions`].
     pub fn session(&self, library: &Library, rewrites: Rewrites) -> Result<Session> {
         let Rewritten { bytes, weights, .. } = self.rewritten(rewrites)?;
         session(library, &self.file, &bytes, weights, false)
+    }
+
+    fn rewritten(&self, rewrites: Rewrites) -> Result<Rewritten> {
+        Ok(rewrite(Folder::of(&self.source).read(&self.file)?, rewrites))
     }
 }
 

@@ -3,12 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use ort::session::Session;
-
 use super::batch::Batching;
 use super::layout::{Folder, Graphs, ModelSource, Precision};
 use super::library::{Library, LibraryRequest, Provider};
-use super::load::Graph;
 use super::rewrite::{Report, Rewrites};
 use super::session::Sessions;
 use super::shared::{Key, SharedModels};
@@ -99,8 +96,8 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
         let reports = loaded.rewrites.clone();
         let make = move || {
             // One graph after the other: what making sessions takes besides them is gone before the next are made.
-            let (encoders, of_encoder) = sessions(library, &encoder, rewrites, library.threads())?;
-            let (decoders, of_decoder) = sessions(library, &decoder, rewrites, encoders.len())?;
+            let (encoders, of_encoder) = encoder.sessions(library, rewrites, library.threads())?;
+            let (decoders, of_decoder) = decoder.sessions(library, rewrites, encoders.len())?;
             let batching = match precision {
                 Precision::Float32 => Batching::Padded,
                 // The published int8 graphs have one activation scale for all of a call.
@@ -120,13 +117,6 @@ pub fn open(request: &ModelRequest) -> Result<SharedModel> {
     })?;
     let (model, rewrites) = (loaded.model.clone(), loaded.rewrites.clone());
     Ok(SharedModel { model, client, precision, rewrites, warnings })
-}
-
-/// Sessions of a graph: as many as `most` where they share its weights, else one. Says what was done to it.
-fn sessions(library: &Library, graph: &Graph, rewrites: Rewrites, most: usize) -> Result<(Vec<Session>, Report)> {
-    let rewritten = graph.rewritten(rewrites)?;
-    let count = if rewritten.report.is_shared() { most } else { 1 };
-    Ok((graph.sessions(library, &rewritten, count)?, rewritten.report))
 }
 
 /// The precision that graphs have, where `wanted` was asked for.

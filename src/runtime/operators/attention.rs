@@ -8,8 +8,9 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
+use super::dequantize::{Columns, dequantize, dequantize_in_place};
 use super::memory::{look_around, sizes};
-use super::rows::{Columns, LANES, TOGETHER, add_weighed, dequantize, dequantize_in_place, dots, quantize, softmax};
+use super::rows::{LANES, TOGETHER, add_weighed, dots, quantize, softmax};
 use super::weight::Weight;
 use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, values, values_mut};
 
@@ -175,9 +176,8 @@ impl Rows<'_> {
             }
             Integers::Of(rows, weight) => {
                 // In the place of the numbers.
-                let places: &mut [i32] = bytemuck::cast_slice_mut(numbers);
-                let mut places: Vec<&mut [i32]> = places.chunks_exact_mut(width).collect();
-                weight.multiply(&rows[..places.len() * weight.inputs()], &mut places);
+                let count = numbers.len() / width;
+                weight.multiply(&rows[..count * weight.inputs()], bytemuck::cast_slice_mut(numbers));
                 for (row, scale) in numbers.chunks_exact_mut(width).zip(scales) {
                     dequantize_in_place(row, scale, self.columns);
                 }

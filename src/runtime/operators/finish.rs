@@ -7,8 +7,9 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::{TensorElementType, ValueRef};
 use pulp::Simd;
 
+use super::dequantize::{Columns, dequantize};
 use super::product::rows_of_part;
-use super::rows::{Columns, add, dequantize, normalise, quantize};
+use super::rows::{add, normalise, quantize};
 use super::weight::{GROUP, Weight};
 use super::{Crew, FINISH_ROWS, Scratch, Work, cut, cut_mut, misfit, values, values_mut};
 
@@ -161,10 +162,8 @@ impl<'a> Work<Part<'a>> for Recipe<'_> {
             let rows = first..part.rows.min(first + GROUP);
             if let (Some(weight), Some(factors)) = (self.weight, part.factors) {
                 let inputs = weight.inputs();
-                let mut places = integers.chunks_exact_mut(width);
-                let mut out: [&mut [i32]; GROUP] = std::array::from_fn(|_| places.next().unwrap_or_default());
                 let factors = &factors[rows.start * inputs..rows.end * inputs];
-                weight.multiply(factors, &mut out[..rows.len()]);
+                weight.multiply(factors, &mut integers[..rows.len() * width]);
             }
             for row in rows {
                 let product = match part.integers {

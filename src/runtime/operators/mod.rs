@@ -2,6 +2,7 @@
 //! takes several of the standard's nodes, and treats each row or each stream alone, so that a batch changes nothing.
 
 mod attention;
+mod dequantize;
 mod finish;
 mod memory;
 mod product;

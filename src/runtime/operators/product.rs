@@ -47,7 +47,7 @@ impl Kernel for ProductKernel {
         let out = out.try_extract_tensor_mut::<i32>()?.1;
         let count = rows.len() / weight.inputs();
         let each = rows_of_part(count, self.crew.threads);
-        let outs = out.chunks_mut(each * weight.outputs()).map(|out| out.chunks_mut(weight.outputs()).collect());
+        let outs = out.chunks_mut(each * weight.outputs());
         let parts = rows.chunks(each * weight.inputs()).zip(outs).map(|(rows, out)| Part { rows, out });
         self.crew.share(context, weight.work(count), parts.collect(), &Times(weight))
     }
@@ -61,7 +61,7 @@ pub fn rows_of_part(count: usize, threads: usize) -> usize {
 /// Some rows, and where their products go.
 struct Part<'a> {
     rows: &'a [u8],
-    out: Vec<&'a mut [i32]>,
+    out: &'a mut [i32],
 }
 
 struct Times<'a>(&'a Weight);
@@ -69,6 +69,6 @@ struct Times<'a>(&'a Weight);
 impl<'a> Work<Part<'a>> for Times<'_> {
     #[inline(always)]
     fn on<S: Simd>(&self, _: S, part: &mut Part<'a>) {
-        self.0.multiply(part.rows, &mut part.out);
+        self.0.multiply(part.rows, part.out);
     }
 }

@@ -1,5 +1,5 @@
-//! What is done to one row of numbers: from the integers of an int8 product to numbers, layer normalisation, and 8 bits
-//! again. A row never sees another row, so that a batch changes nothing.
+//! What is done to one row of numbers: layer normalisation, attention's parts, and 8 bits. A row never sees another row,
+//! so that a batch changes nothing.
 
 use pulp::Simd;
 
@@ -9,38 +9,6 @@ pub const LANES: usize = 16;
 pub const TOGETHER: usize = 4;
 /// Added to a number below 2^22, it leaves the number, rounded to the nearest and to even, in the lowest bits.
 const ROUNDING: f32 = 12_582_912.0;
-
-/// What belongs to the columns of an int8 weight.
-#[derive(Clone, Copy)]
-pub struct Columns<'a> {
-    /// The scale of each.
-    pub scales: &'a [f32],
-    /// The sum of each, less its zero points.
-    pub sums: &'a [i32],
-    /// The bias of each.
-    pub bias: &'a [f32],
-}
-
-/// `(integers - zero * sums) * (scale * scales) + bias`, not below `least`.
-#[inline(always)]
-pub fn dequantize(integers: &[i32], (scale, zero): (f32, i32), columns: Columns<'_>, least: f32, out: &mut [f32]) {
-    let each = integers.iter().zip(columns.scales).zip(columns.sums.iter().zip(columns.bias));
-    for (out, ((integer, weight_scale), (sum, bias))) in out.iter_mut().zip(each) {
-        let whole = integer.wrapping_sub(zero.wrapping_mul(*sum)) as f32;
-        let value = whole * (scale * weight_scale) + bias;
-        *out = if value < least { least } else { value };
-    }
-}
-
-/// [`dequantize`] in the place of the integers, whose bits the row holds.
-#[inline(always)]
-pub fn dequantize_in_place(row: &mut [f32], (scale, zero): (f32, i32), columns: Columns<'_>) {
-    let each = columns.scales.iter().zip(columns.sums.iter().zip(columns.bias));
-    for (value, (weight_scale, (sum, bias))) in row.iter_mut().zip(each) {
-        let whole = (value.to_bits() as i32).wrapping_sub(zero.wrapping_mul(*sum)) as f32;
-        *value = whole * (scale * weight_scale) + bias;
-    }
-}
 
 /// Adds a row to another.
 #[inline(always)]

@@ -64,13 +64,20 @@ impl Vnni {
         match self.0 {}
     }
 
-    /// The product of up to [`ROWS`] rows, interleaved, whose sums are `sums`, and a panel: into the columns of `out` from
-    /// `at` on, as far as they reach.
-    pub fn multiply(self, steps: &[[u8; DEPTH]], sums: &[i32], panel: Panel<'_>, out: &mut [&mut [i32]], at: usize) {
+    /// The product of up to [`ROWS`] rows, interleaved, whose sums are `sums`, and a panel: into the columns from `at` on of
+    /// the rows of `out`, of `width` each, as far as they reach.
+    pub fn multiply(
+        self,
+        steps: &[[u8; DEPTH]],
+        sums: &[i32],
+        panel: Panel<'_>,
+        out: &mut [i32],
+        (width, at): (usize, usize),
+    ) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: there is a `Vnni` only where the processor has all that `multiply` is compiled for.
         unsafe {
-            x86::multiply(steps, sums, panel, out, at);
+            x86::multiply(steps, sums, panel, out, (width, at));
         }
         #[cfg(not(target_arch = "x86_64"))]
         match self.0 {}
@@ -126,11 +133,11 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    pub fn multiply(steps: &[[u8; DEPTH]], sums: &[i32], panel: Panel<'_>, out: &mut [&mut [i32]], at: usize) {
+    pub fn multiply(steps: &[[u8; DEPTH]], sums: &[i32], panel: Panel<'_>, out: &mut [i32], place: (usize, usize)) {
         macro_rules! of_rows {
             ($($count:literal)*) => {
                 match sums.len() {
-                    $($count => tile::<$count>(steps, sums, panel, out, at),)*
+                    $($count => tile::<$count>(steps, sums, panel, out, place),)*
                     _ => debug_assert!(sums.is_empty(), "at most {ROWS} rows"),
                 }
             };
@@ -141,7 +148,13 @@ mod x86 {
     /// Both vectors of each row stay in registers.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    fn tile<const R: usize>(steps: &[[u8; DEPTH]], sums: &[i32], panel: Panel<'_>, out: &mut [&mut [i32]], at: usize) {
+    fn tile<const R: usize>(
+        steps: &[[u8; DEPTH]],
+        sums: &[i32],
+        panel: Panel<'_>,
+        out: &mut [i32],
+        (width, at): (usize, usize),
+    ) {
         let zeros: [[i32; LANES]; 2] = bytemuck::cast(*panel.zeros);
         let zeros: [__m512i; 2] = zeros.map(bytemuck::cast);
         let mut totals: [[__m512i; 2]; R] = std::array::from_fn(|row| {
@@ -164,8 +177,7 @@ mod x86 {
                 totals[1] = _mm512_dpbusd_epi32(totals[1], input, weights[1]);
             }
         }
-        let Some(out) = out.first_chunk_mut::<R>() else { return };
-        for (out, totals) in out.iter_mut().zip(&totals) {
+        for (out, totals) in out.chunks_exact_mut(width).zip(&totals) {
             let totals: [[i32; LANES]; 2] = [bytemuck::cast(totals[0]), bytemuck::cast(totals[1])];
             let room = &mut out[at..];
             match room.first_chunk_mut::<COLUMNS>() {

@@ -78,13 +78,13 @@ impl Weight {
         rows * self.inputs * self.outputs / 256
     }
 
-    /// The product of rows, `[rows, inputs]`, each into one of `out`.
-    pub fn multiply(&self, rows: &[u8], out: &mut [&mut [i32]]) {
-        let depth = self.inputs / DEPTH;
+    /// The product of rows, `[rows, inputs]`: `[rows, outputs]`.
+    pub fn multiply(&self, rows: &[u8], out: &mut [i32]) {
+        let (depth, width) = (self.inputs / DEPTH, self.outputs);
         let mut steps = STEPS.take();
         steps.resize(steps.len().max(GROUP * depth), [0; DEPTH]);
-        for (rows, out) in rows.chunks(GROUP * self.inputs).zip(out.chunks_mut(GROUP)) {
-            let count = out.len();
+        for (rows, out) in rows.chunks(GROUP * self.inputs).zip(out.chunks_mut(GROUP * width)) {
+            let count = out.len() / width;
             // Two of about one size, where there are more than go at once.
             let each = count.div_ceil(count.div_ceil(ROWS));
             let mut sums = [0; GROUP];
@@ -94,9 +94,10 @@ impl Weight {
             }
             for (number, (blocks, zeros)) in self.blocks.chunks_exact(depth).zip(&self.zeros).enumerate() {
                 let panel = Panel { blocks, zeros };
-                let tiles = steps.chunks(each * depth).zip(sums[..count].chunks(each)).zip(out.chunks_mut(each));
+                let tiles =
+                    steps.chunks(each * depth).zip(sums[..count].chunks(each)).zip(out.chunks_mut(each * width));
                 for ((steps, sums), out) in tiles {
-                    self.processor.multiply(steps, sums, panel, out, number * COLUMNS);
+                    self.processor.multiply(steps, sums, panel, out, (width, number * COLUMNS));
                 }
             }
         }
@@ -134,8 +135,7 @@ mod tests {
                     for count in [1, 2, 11, 12, 13, 20, 24, 25, 60] {
                         for rows in [noise(count * inputs, 3), vec![255; count * inputs]] {
                             let mut out = vec![0; count * outputs];
-                            let mut places: Vec<&mut [i32]> = out.chunks_mut(outputs).collect();
-                            weight.multiply(&rows, &mut places);
+                            weight.multiply(&rows, &mut out);
                             for (at, out) in out.iter().enumerate() {
                                 let (row, column) = (&rows[at / outputs * inputs..][..inputs], at % outputs);
                                 let zero = signed(zeros[column % zeros.len()]);
