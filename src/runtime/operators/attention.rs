@@ -11,7 +11,7 @@ use pulp::Simd;
 use super::dequantize::{Columns, dequantize, dequantize_in_place};
 use super::memory::{look_around, sizes};
 use super::rows::{LANES, TOGETHER, add_weighed, dots, quantize, softmax};
-use super::weight::Weight;
+use super::weight::Operand;
 use super::{ATTENTION, Crew, Scratch, Work, cut_mut, input, misfit, own_steps, values, values_mut};
 
 /// `softmax(queries * keys * factor) * values`, with the attributes `heads` and `factor`, over the keys whose mask is not
@@ -73,7 +73,7 @@ enum Integers<'a> {
     /// `[rows, n]`.
     Made(&'a [i32]),
     /// Rows in 8 bits `[rows, k]`, and the weight.
-    Of(&'a [u8], &'a Weight),
+    Of(&'a [u8], Operand<'a>),
 }
 
 impl<'a> Integers<'a> {
@@ -107,7 +107,7 @@ impl<'a> Product<'a> {
     /// Six inputs, of which the first is missing where the product is yet to be made; none where all are.
     fn of(
         inputs: &'a [Option<ValueRef<'_>>],
-        made_of: Option<(&'a ValueRef<'_>, &'a Weight)>,
+        made_of: Option<(&'a ValueRef<'_>, Operand<'a>)>,
     ) -> ort::Result<Option<Self>> {
         let wrong = || misfit(ATTENTION);
         let [integers, scales, zeros, of_scales, sums, bias] = inputs else { return Err(wrong()) };

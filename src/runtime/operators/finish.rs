@@ -10,7 +10,7 @@ use pulp::Simd;
 use super::dequantize::{Columns, dequantize};
 use super::product::rows_of_part;
 use super::rows::{add, normalise, quantize};
-use super::weight::{GROUP, Weight};
+use super::weight::{GROUP, Operand};
 use super::{Crew, FINISH_ROWS, Scratch, Work, cut, cut_mut, misfit, values, values_mut};
 
 /// Rows of numbers: where there are integers, `(integers - zero * sums) * (scale * scales) + bias`, not below 0 where the
@@ -61,7 +61,7 @@ pub struct FinishKernel {
 #[derive(Clone, Copy)]
 struct Recipe<'a> {
     width: usize,
-    weight: Option<&'a Weight>,
+    weight: Option<Operand<'a>>,
     columns: Option<Columns<'a>>,
     least: f32,
     gain: Option<(&'a [f32], &'a [f32])>,
@@ -125,7 +125,7 @@ impl Kernel for FinishKernel {
         let mut new_zeros = context.output(4, row_shape)?;
         let each = rows_of_part(count, self.crew.threads);
         let (integers, scales, zeros) = (cut(integers, each * width), cut(scales, each), cut(zeros, each));
-        let factors = cut(factors, each * weight.map_or(1, Weight::inputs));
+        let factors = cut(factors, each * weight.map_or(1, |weight| weight.inputs()));
         let [a, b] = addends.map(|addend| cut(addend, each * width));
         let inputs = integers.zip(factors).zip(scales.zip(zeros)).zip(a.zip(b));
         let (sum, normal) =

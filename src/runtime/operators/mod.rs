@@ -17,7 +17,7 @@ use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
 use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
 use pulp::{Arch, Simd, WithSimd};
 
-use weight::{Weight, Weights};
+use weight::{Operand, Weights};
 
 /// The domain of these operators.
 pub const DOMAIN: &str = "paraformerasr";
@@ -57,8 +57,8 @@ impl Crew {
     }
 
     /// A weight, by number. Errors: there is none of this number.
-    fn weight(&self, number: usize) -> ort::Result<&Weight> {
-        self.weights.0.get(number).ok_or_else(|| ort::Error::new(format!("weight {number} is missing")))
+    fn weight(&self, number: usize) -> ort::Result<Operand<'_>> {
+        self.weights.get(number).ok_or_else(|| ort::Error::new(format!("weight {number} is missing")))
     }
 
     /// Works on each of some parts, with the processor's widest instructions; where there is much to do, on all threads

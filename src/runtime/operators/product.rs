@@ -6,7 +6,7 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::TensorElementType;
 use pulp::Simd;
 
-use super::weight::{GROUP, Weight};
+use super::weight::{GROUP, Operand};
 use super::{Crew, PRODUCT, Work, input, misfit};
 
 /// Rows in 8 bits `[.., k]` times the weight of the attribute `weight`, less its zero points: integers `[.., n]`.
@@ -64,7 +64,7 @@ struct Part<'a> {
     out: &'a mut [i32],
 }
 
-struct Times<'a>(&'a Weight);
+struct Times<'a>(Operand<'a>);
 
 impl<'a> Work<Part<'a>> for Times<'_> {
     #[inline(always)]

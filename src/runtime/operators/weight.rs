@@ -4,9 +4,10 @@
 //! session of a model would have a second copy of nearly all of it.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use super::vnni::{Block, COLUMNS, DEPTH, Panel, ROWS, Vnni};
+use super::vnni::{Block, COLUMNS, DEPTH, MOST_INPUTS, Panels, ROWS, Tiles, Vnni, zero_point};
 
 /// Rows whose product is computed before the next panel of a weight is read.
 pub const GROUP: usize = 2 * ROWS;
@@ -38,7 +39,7 @@ impl Weight {
     pub fn pack(inputs: usize, outputs: usize, weights: &[u8], zeros: &[u8], flip: u8) -> Option<Self> {
         let processor = Vnni::detect()?;
         let fits = weights.len() == inputs.checked_mul(outputs)? && [1, outputs].contains(&zeros.len());
-        if weights.is_empty() || !inputs.is_multiple_of(DEPTH) || !fits {
+        if weights.is_empty() || !inputs.is_multiple_of(DEPTH) || inputs > MOST_INPUTS || !fits {
             return None;
         }
         let signed = |byte: &u8| (byte ^ flip) as i8;
@@ -52,7 +53,7 @@ impl Weight {
             }
         }
         let mut of_panels = vec![[0; COLUMNS]; panels];
-        let each = zeros.iter().cycle().take(outputs).map(|byte| i32::from(signed(byte)));
+        let each = zeros.iter().cycle().take(outputs).map(|byte| zero_point(signed(byte)));
         of_panels.as_flattened_mut().iter_mut().zip(each).for_each(|(zero, value)| *zero = value);
         Some(Self { inputs, outputs, blocks, zeros: of_panels, processor })
     }
@@ -77,29 +78,50 @@ impl Weight {
     pub fn work(&self, rows: usize) -> usize {
         rows * self.inputs * self.outputs / 256
     }
+}
 
+/// A weight, and the one that is likely multiplied with next.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a> {
+    weight: &'a Weight,
+    next: Option<&'a Weight>,
+}
+
+impl Weights {
+    /// A weight, by number; they are in the order of the graph's products.
+    pub fn get(&self, number: usize) -> Option<Operand<'_>> {
+        self.0.get(number).map(|weight| Operand { weight, next: self.0.get(number + 1) })
+    }
+}
+
+impl Deref for Operand<'_> {
+    type Target = Weight;
+
+    fn deref(&self) -> &Weight {
+        self.weight
+    }
+}
+
+impl Operand<'_> {
     /// The product of rows, `[rows, inputs]`: `[rows, outputs]`.
     pub fn multiply(&self, rows: &[u8], out: &mut [i32]) {
-        let (depth, width) = (self.inputs / DEPTH, self.outputs);
+        let Weight { inputs, outputs, blocks, zeros, processor } = self.weight;
         let mut steps = STEPS.take();
-        steps.resize(steps.len().max(GROUP * depth), [0; DEPTH]);
-        for (rows, out) in rows.chunks(GROUP * self.inputs).zip(out.chunks_mut(GROUP * width)) {
-            let count = out.len() / width;
-            // Two of about one size, where there are more than go at once.
-            let each = count.div_ceil(count.div_ceil(ROWS));
+        steps.resize(steps.len().max(GROUP * inputs / DEPTH), [0; DEPTH]);
+        let groups = rows.chunks(GROUP * inputs).zip(out.chunks_mut(GROUP * outputs));
+        let last = groups.len().saturating_sub(1);
+        for (number, (rows, out)) in groups.enumerate() {
+            let count = out.len() / outputs;
+            // Two of about one size, where there are more than go at once. Four rows are interleaved together.
+            let each = count.div_ceil(count.div_ceil(ROWS)).next_multiple_of(4);
             let mut sums = [0; GROUP];
-            let tiles = steps.chunks_mut(each * depth).zip(sums[..count].chunks_mut(each));
-            for ((steps, sums), rows) in tiles.zip(rows.chunks(each * self.inputs)) {
-                self.processor.interleave(rows, steps, sums);
+            let (steps, sums) = (&mut steps[..count * inputs / DEPTH], &mut sums[..count]);
+            let tiles = steps.chunks_mut(each * inputs / DEPTH).zip(sums.chunks_mut(each));
+            for ((steps, sums), rows) in tiles.zip(rows.chunks(each * inputs)) {
+                processor.interleave(rows, steps, sums);
             }
-            for (number, (blocks, zeros)) in self.blocks.chunks_exact(depth).zip(&self.zeros).enumerate() {
-                let panel = Panel { blocks, zeros };
-                let tiles =
-                    steps.chunks(each * depth).zip(sums[..count].chunks(each)).zip(out.chunks_mut(each * width));
-                for ((steps, sums), out) in tiles {
-                    self.processor.multiply(steps, sums, panel, out, (width, number * COLUMNS));
-                }
-            }
+            let next = if number < last { blocks } else { self.next.map_or(&blocks[..], |next| &next.blocks) };
+            processor.multiply(Tiles { steps, sums, rows: each }, Panels { blocks, zeros, next }, out, *outputs);
         }
         STEPS.set(steps);
     }
@@ -135,7 +157,7 @@ mod tests {
                     for count in [1, 2, 11, 12, 13, 20, 24, 25, 60] {
                         for rows in [noise(count * inputs, 3), vec![255; count * inputs]] {
                             let mut out = vec![0; count * outputs];
-                            weight.multiply(&rows, &mut out);
+                            Operand { weight: &weight, next: None }.multiply(&rows, &mut out);
                             for (at, out) in out.iter().enumerate() {
                                 let (row, column) = (&rows[at / outputs * inputs..][..inputs], at % outputs);
                                 let zero = signed(zeros[column % zeros.len()]);
