@@ -171,7 +171,7 @@ impl Rows<'_> {
             Integers::Made(integers) => {
                 let rows = integers.chunks_exact(width).zip(scales);
                 for (out, (integers, scale)) in numbers.chunks_exact_mut(width).zip(rows) {
-                    dequantize(integers, scale, self.columns, f32::NEG_INFINITY, out);
+                    dequantize(integers, scale, self.columns, (f32::NEG_INFINITY, [None; 2]), out);
                 }
             }
             Integers::Of(rows, weight) => {

@@ -19,12 +19,29 @@ impl Columns<'_> {
     }
 }
 
-/// `(integers - zero * sums) * (scale * scales) + bias`, not below `least`.
+/// `(integers - zero * sums) * (scale * scales) + bias`, not below `least`, and then the addends that there are. All in one
+/// pass, since it takes longer to read and write the numbers than to compute them.
 #[inline(always)]
-pub fn dequantize(integers: &[i32], row: (f32, i32), columns: Columns<'_>, least: f32, out: &mut [f32]) {
-    for (out, (integer, column)) in out.iter_mut().zip(integers.iter().zip(columns.each())) {
+pub fn dequantize(
+    integers: &[i32],
+    row: (f32, i32),
+    columns: Columns<'_>,
+    (least, addends): (f32, [Option<&[f32]>; 2]),
+    out: &mut [f32],
+) {
+    let number = |(integer, column): (&i32, (f32, i32, f32))| {
         let value = dequantized(*integer, row, column);
-        *out = if value < least { least } else { value };
+        if value < least { least } else { value }
+    };
+    let numbers = integers.iter().zip(columns.each()).map(number);
+    match addends {
+        [Some(a), Some(b)] => {
+            out.iter_mut().zip(numbers.zip(a.iter().zip(b))).for_each(|(out, (number, (a, b)))| *out = number + a + b);
+        }
+        [Some(addend), None] | [None, Some(addend)] => {
+            out.iter_mut().zip(numbers.zip(addend)).for_each(|(out, (number, addend))| *out = number + addend);
+        }
+        [None, None] => out.iter_mut().zip(numbers).for_each(|(out, number)| *out = number),
     }
 }
 

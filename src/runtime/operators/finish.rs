@@ -194,12 +194,13 @@ impl Recipe<'_> {
         let [a, b] = part.addends.map(|addend| addend.map(|addend| &addend[own.clone()]));
         match (product, part.scales, part.zeros, columns) {
             (Some(product), Some(scales), Some(zeros), Some(columns)) => {
-                dequantize(product, (scales[row], zeros[row]), columns, least, sum);
-                a.into_iter().for_each(|addend| add(sum, addend));
+                dequantize(product, (scales[row], zeros[row]), columns, (least, [a, b]), sum);
             }
-            _ => a.into_iter().for_each(|addend| sum.copy_from_slice(addend)),
+            _ => {
+                a.into_iter().for_each(|addend| sum.copy_from_slice(addend));
+                b.into_iter().for_each(|addend| add(sum, addend));
+            }
         }
-        b.into_iter().for_each(|addend| add(sum, addend));
         let last: &[f32] = match gain {
             Some(gain) => {
                 let normal = part.normal.as_deref_mut().map_or(&mut **normal, |normal| &mut normal[own.clone()]);

@@ -179,10 +179,8 @@ impl<'a> Work<Tokens<'a>> for Row<'_> {
         // The cache, then the tokens, row by row.
         let mut scratch = Scratch::take((length + own) * width);
         let rows = scratch.numbers();
-        for (channel, values) in cache.chunks_exact(length).enumerate() {
-            for (row, value) in values.iter().enumerate() {
-                rows[row * width + channel] = *value;
-            }
+        for (step, row) in rows.chunks_exact_mut(width).take(length).enumerate() {
+            row.iter_mut().zip(cache[step..].iter().step_by(length)).for_each(|(value, cached)| *value = *cached);
         }
         rows[width * length..][..own * width].copy_from_slice(&x[..own * width]);
         out[own * width..].fill(0.0);
@@ -191,10 +189,8 @@ impl<'a> Work<Tokens<'a>> for Row<'_> {
             let taps = kernel.chunks_exact(width).zip(rows[token * width..].chunks_exact(width));
             add_weighed(simd, out, taps);
         }
-        for (channel, values) in new_cache.chunks_exact_mut(length).enumerate() {
-            for (row, value) in values.iter_mut().enumerate() {
-                *value = rows[(own + row) * width + channel];
-            }
+        for (step, row) in rows.chunks_exact(width).skip(own).take(length).enumerate() {
+            new_cache[step..].iter_mut().step_by(length).zip(row).for_each(|(cached, value)| *cached = *value);
         }
     }
 }

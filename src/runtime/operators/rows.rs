@@ -127,6 +127,8 @@ pub fn dots<S: Simd>(simd: S, a: [&[f32]; TOGETHER], b: [&[f32]; TOGETHER]) -> [
 
 /// A weight for each number of a row, or one for all.
 pub trait Weight: Copy {
+    /// For [`WIDE`] vectors, `at` times as many behind the first.
+    fn wide<S: Simd>(self, simd: S, at: usize) -> Option<[S::f32s; WIDE]>;
     /// For the vector at `at`.
     fn vector<S: Simd>(self, simd: S, at: usize) -> S::f32s;
     /// For the number at `at`.
@@ -134,6 +136,11 @@ pub trait Weight: Copy {
 }
 
 impl Weight for &[f32] {
+    #[inline(always)]
+    fn wide<S: Simd>(self, _: S, at: usize) -> Option<[S::f32s; WIDE]> {
+        S::as_simd_f32s(self).0.as_chunks().0.get(at).copied()
+    }
+
     #[inline(always)]
     fn vector<S: Simd>(self, _: S, at: usize) -> S::f32s {
         S::as_simd_f32s(self).0[at]
@@ -146,6 +153,11 @@ impl Weight for &[f32] {
 }
 
 impl Weight for f32 {
+    #[inline(always)]
+    fn wide<S: Simd>(self, simd: S, _: usize) -> Option<[S::f32s; WIDE]> {
+        Some([simd.splat_f32s(self); WIDE])
+    }
+
     #[inline(always)]
     fn vector<S: Simd>(self, simd: S, _: usize) -> S::f32s {
         simd.splat_f32s(self)
@@ -174,9 +186,10 @@ pub fn add_weighed<'a, S: Simd, W: Weight>(
     for (at, out) in wide.iter_mut().enumerate() {
         let mut sums = *out;
         for (weight, row) in rows.clone() {
-            let Some(row) = S::as_simd_f32s(row).0.as_chunks::<WIDE>().0.get(at) else { continue };
-            for (place, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
-                *sum = simd.mul_add_e_f32s(weight.vector(simd, WIDE * at + place), *value, *sum);
+            let row = S::as_simd_f32s(row).0.as_chunks::<WIDE>().0.get(at);
+            let Some((weights, row)) = weight.wide(simd, at).zip(row) else { continue };
+            for (sum, (weight, value)) in sums.iter_mut().zip(weights.iter().zip(row)) {
+                *sum = simd.mul_add_e_f32s(*weight, *value, *sum);
             }
         }
         *out = sums;
@@ -185,6 +198,9 @@ pub fn add_weighed<'a, S: Simd, W: Weight>(
         for (weight, row) in rows.clone() {
             *sum = simd.mul_add_e_f32s(weight.vector(simd, at), S::as_simd_f32s(row).0[at], *sum);
         }
+    }
+    if rest.is_empty() {
+        return;
     }
     for (weight, row) in rows {
         (done..).zip(rest.iter_mut()).for_each(|(at, sum)| *sum += weight.number(at) * row[at]);

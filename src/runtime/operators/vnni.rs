@@ -166,12 +166,15 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     pub fn multiply(tiles: Tiles<'_>, panels: Panels<'_>, out: &mut [i32], width: usize) {
         let depth = panels.blocks.len() / panels.zeros.len().max(1);
-        let is_alone = tiles.sums.len() <= tiles.rows;
+        let (count, is_alone) = (tiles.sums.len(), tiles.sums.len() <= tiles.rows);
         for (number, zeros) in panels.zeros.iter().enumerate() {
             let (blocks, behind) = panels.blocks[number * depth..].split_at(depth);
             let mut later = if behind.is_empty() { panels.next } else { behind }.as_ptr().cast::<i8>();
-            let each = tiles.steps.chunks(tiles.rows * depth).zip(tiles.sums.chunks(tiles.rows));
-            for ((steps, sums), out) in each.zip(out.chunks_mut(tiles.rows * width)) {
+            // By indices: the iterators of chunks divide.
+            for first in (0..count).step_by(tiles.rows.max(1)) {
+                let own = first..count.min(first + tiles.rows);
+                let (steps, sums) = (&tiles.steps[own.start * depth..own.end * depth], &tiles.sums[own.clone()]);
+                let out = &mut out[own.start * width..own.end * width];
                 let place = (width, number * COLUMNS);
                 macro_rules! of_rows {
                     ($($count:literal)*) => {
