@@ -190,6 +190,9 @@ fn captions_go_on_after_three_cuts() {
         }
     }
     println!("whole sentences: {whole:?}\n{vtt}");
+    for line in program.lines().iter().filter(|line| line.is_error) {
+        println!("{:6.2} s: {}", line.when.saturating_duration_since(program.started).as_secs_f64(), line.text);
+    }
     // The program asks for a lost stream again after 1 s, 2 s and 4 s; what was said before it came back nobody heard.
     let could_be_heard = |number: usize, connected: Instant| {
         let begun = number / script.len() * scene.cycle() as usize + script[number % script.len()].words[0].1 as usize;

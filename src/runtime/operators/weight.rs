@@ -148,7 +148,7 @@ mod tests {
             eprintln!("skipped: this processor has no AVX512-VNNI");
             return;
         }
-        for (inputs, outputs) in [(4, 1), (512, 96), (560, 33), (2048, 40), (16, 31)] {
+        for (inputs, outputs) in [(4, 1), (512, 96), (560, 33), (2048, 40), (16, 31), (MOST_INPUTS, 2)] {
             let random = noise(inputs * outputs, 1);
             for (weights, flip) in [(&random, 0), (&random, 0x80), (&vec![0x80; inputs * outputs], 0)] {
                 for zeros in [&noise(outputs, 2)[..], &[127], &[flip]] {
@@ -178,6 +178,7 @@ mod tests {
         assert!(Weight::pack(8, 2, &[1; 15], &[0], 0).is_none(), "too short");
         assert!(Weight::pack(8, 2, &[1; 16], &[0; 3], 0).is_none(), "zero points of another number");
         assert!(Weight::pack(0, 2, &[], &[0], 0).is_none());
+        assert!(Weight::pack(MOST_INPUTS + 4, 1, &[1; MOST_INPUTS + 4], &[0], 0).is_none(), "sums that are too great");
         assert_eq!(Weight::pack(8, 2, &[1; 16], &[0], 0).is_some(), is_possible());
     }
 }
