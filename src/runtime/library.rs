@@ -16,7 +16,7 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 
-use super::elf;
+use super::{elf, operators};
 use crate::engine::{Error, Result};
 use crate::scheduler;
 
@@ -140,9 +140,10 @@ impl Library {
             let environment = threads_of(threads).and_then(|pool| {
                 builder.with_name("paraformerasr").with_telemetry(false).with_global_thread_pool(pool).build()
             });
-            let environment =
-                environment.map_err(|e| Error::Library { message: format!("{}: {e}", path.display()) })?;
+            let failed = |e: ort::Error| Error::Library { message: format!("{}: {e}", path.display()) };
+            let environment = environment.map_err(failed)?;
             environment.set_log_level(LogLevel::Error);
+            operators::introduce(&environment).map_err(failed)?;
             return Ok(Self { environment, path, threads, provider: request.provider });
         }
         let message = format!(
@@ -191,6 +192,8 @@ fn candidates(request: &LibraryRequest, variable: Option<PathBuf>) -> Vec<PathBu
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -204,5 +207,37 @@ mod tests {
         assert_eq!(candidates(&request, Some("/variable".into())), [PathBuf::from("/variable")]);
         request.path = Some("/property".into());
         assert_eq!(candidates(&request, Some("/variable".into())), [PathBuf::from("/property")]);
+    }
+
+    /// Says that this process is one that makes its first sessions.
+    const FIRST: &str = "PARAFORMER_TEST_FIRST_SESSIONS";
+
+    /// Sessions can be made on several threads from the first. Whether two meet where it hurts is chance: so several
+    /// processes try.
+    #[test]
+    fn first_sessions_do_not_hurt_each_other() {
+        if env::var_os(FIRST).is_some() {
+            let library = Library::get(&LibraryRequest::default()).unwrap();
+            let (waiting, threads) = (AtomicUsize::new(0), 8);
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        waiting.fetch_add(1, Ordering::SeqCst);
+                        while waiting.load(Ordering::SeqCst) < threads {
+                            std::hint::spin_loop();
+                        }
+                        operators::introduce(&library.environment).unwrap();
+                    });
+                }
+            });
+            return;
+        }
+        for run in 0..10 {
+            let mut itself = std::process::Command::new(env::current_exe().unwrap());
+            let name = "runtime::library::tests::first_sessions_do_not_hurt_each_other";
+            let output = itself.args(["--exact", name, "--nocapture"]).env(FIRST, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains("1 passed"), "run {run}: {said}");
+        }
     }
 }

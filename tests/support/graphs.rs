@@ -31,7 +31,9 @@ fn environment() -> &'static Environment {
     ENVIRONMENT.get_or_init(|| {
         let path = std::env::var_os(LIBRARY_VARIABLE).map_or_else(|| PathBuf::from("libonnxruntime.so"), PathBuf::from);
         let threads = GlobalThreadPoolOptions::default().with_intra_threads(1).unwrap();
-        ort::init_from(path).unwrap().with_global_thread_pool(threads).build().unwrap()
+        let environment = ort::init_from(path).unwrap().with_global_thread_pool(threads).build().unwrap();
+        operators::introduce(&environment).unwrap();
+        environment
     })
 }
 

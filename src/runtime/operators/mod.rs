@@ -13,10 +13,14 @@ pub mod weight;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
+use ort::environment::Environment;
 use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
+use ort::session::builder::SessionBuilder;
 use ort::value::{PrimitiveTensorElementType, ValueRef, ValueRefMut};
+use prost::Message;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::rewrite::proto;
 use weight::{Operand, Weights};
 
 /// The domain of these operators.
@@ -42,6 +46,43 @@ pub fn domain(weights: Weights, threads: usize) -> ort::Result<OperatorDomain> {
         OperatorDomain::new(DOMAIN)?.add(product::Product(crew.clone()))?.add(finish::FinishRows(crew.clone()))?;
     let streams = rows.add(attention::Attention(crew.clone()))?;
     streams.add(memory::EncoderMemory(crew.clone()))?.add(memory::DecoderMemory(crew))
+}
+
+/// Has ONNX Runtime take up [`DOMAIN`], by a session of a graph that is nearly nothing. To be called for an environment
+/// before others can use it: the first session with a domain writes it into a table of the process, which every session
+/// reads, and the table has no lock (`DomainToVersionRange` of onnx/defs/schema.h): of two first sessions one could fail.
+///
+/// Errors: those of ONNX Runtime.
+pub fn introduce(environment: &Environment) -> ort::Result<()> {
+    let scalar = proto::TensorType { elem_type: Some(proto::FLOAT), shape: Some(proto::Shape::default()) };
+    let port = |name: &str| proto::ValueInfo {
+        name: Some(name.into()),
+        r#type: Some(proto::Type { value: Some(proto::type_value::Value::Tensor(scalar.clone())), denotation: None }),
+        ..proto::ValueInfo::default()
+    };
+    let copy = proto::Node {
+        input: vec!["from".into()],
+        output: vec!["to".into()],
+        op_type: Some("Identity".into()),
+        ..proto::Node::default()
+    };
+    let graph = proto::Graph {
+        name: Some("introduction".into()),
+        node: vec![copy],
+        input: vec![port("from")],
+        output: vec![port("to")],
+        ..proto::Graph::default()
+    };
+    let standard = proto::OperatorSet { domain: None, version: Some(13) };
+    let model = proto::Model {
+        ir_version: Some(7),
+        graph: Some(graph),
+        opset_import: vec![standard],
+        ..proto::Model::default()
+    };
+    let mut builder = SessionBuilder::new(environment)?.with_operators(domain(Weights::default(), 1)?)?;
+    builder.commit_from_memory(&model.encode_to_vec())?;
+    Ok(())
 }
 
 /// What the operators of a session work with.
